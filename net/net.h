@@ -1,0 +1,124 @@
+/*
+ * The mesh as one sans-I/O engine: handshakes, sessions, broadcast, repair. Bytes, connects and the clock come in as
+ * events; sends, dials and work for the store come out as actions. Inputs are borrowed for the call, outputs until the
+ * next call on the same object. The protocol: net/PROTOCOL.md.
+ */
+#ifndef SOUK_NET_NET_H
+#define SOUK_NET_NET_H
+
+#include "crdt/delta.h"
+#include "crdt/rng.h"
+#include "crdt/setindex.h"
+
+#define NET_ADDR_MAX 256 /* characters of "HOST:PORT" or "KEY@HOST:PORT", with the NUL */
+
+struct net;
+
+struct net_config {
+    struct id mesh;
+    bool has_founder;             /* false: learned from the first peer's HELLO (NET_FOUNDER) */
+    struct key founder;
+    char mesh_name[MODEL_NAME_MAX + 1];
+    struct key identity;          /* the node's Ed25519 key */
+    uint8_t identity_secret[64];
+    uint8_t static_secret[32];    /* X25519, the Noise static key */
+    char advertise[NET_ADDR_MAX]; /* "" : none */
+    const struct setindex *set;   /* kept up to date by the owner, after each commit */
+    uint8_t seed[32];             /* for nonces, jitter and ephemeral keys */
+};
+
+struct net *net_new(const struct net_config *config, uint64_t now_ms);
+void net_free(struct net *n);
+
+enum net_event_kind {
+    NET_TICK,        /* the deadline passed */
+    NET_ACCEPTED,    /* conn, addr (of the other side) */
+    NET_CONNECTED,   /* conn, dial */
+    NET_DIAL_FAILED, /* dial */
+    NET_DATA,        /* conn, bytes */
+    NET_CLOSED,      /* conn: the other side or the network closed it */
+    NET_DRAINED,     /* conn, queued: bytes still in the rim's send queue */
+    NET_STORED,      /* results: what became of bundles handed out by NET_STORE, after the commit */
+    NET_PUBLISH,     /* items: this node's own new deltas, after the commit */
+    NET_LOADED,      /* load, bytes (a bundle; n == 0: not held), the answer to NET_LOAD */
+    NET_PEER_ADD,    /* addr: operator or config; pinned */
+    NET_PEER_REMOVE, /* peer */
+    NET_PEER_BAN,    /* peer */
+    NET_PEER_UNBAN,  /* peer */
+    NET_SYNC_NOW
+};
+
+struct net_result {
+    uint64_t tag;          /* as NET_STORE gave it */
+    bool fresh;            /* VERDICT_NEW: forward it */
+    bool refused;          /* not valid: score the sender down */
+    bool deferred;
+    bool bodies_bad;
+    struct item item;
+};
+
+struct net_event {
+    enum net_event_kind kind;
+    uint64_t conn, dial, load;
+    uint64_t queued;
+    struct bytes bytes;
+    const char *addr;
+    struct key peer;
+    size_t count;
+    const struct net_result *results;
+    const struct item *items;
+    uint64_t clock_ms;     /* NET_TICK and all others: wall clock, for "time ahead"; now_ms below is monotonic */
+};
+
+enum net_action_kind {
+    NET_NONE,        /* nothing more to do now */
+    NET_DIAL,        /* dial, addr: HOST:PORT without the key */
+    NET_SEND,        /* conn, bytes */
+    NET_CLOSE,       /* conn: close after what was sent has left */
+    NET_STORE,       /* tag, bytes: a bundle from a peer, to be verified and committed; answer NET_STORED */
+    NET_LOAD,        /* load, id: answer NET_LOADED */
+    NET_WANT_MISSING,/* a peer came up: tell which bodies are missing with net_want_body */
+    NET_FOUNDER,     /* founder, name: learned from a peer and checked against the mesh id */
+    NET_LOG          /* level 0 error 1 warn 2 info 3 debug, text */
+};
+struct net_action {
+    enum net_action_kind kind;
+    uint64_t conn, dial, load, tag;
+    struct bytes bytes;
+    struct id id;
+    struct key founder;
+    int level;
+    const char *text;      /* addr, name or log line */
+};
+
+void net_input(struct net *n, const struct net_event *event, uint64_t now_ms);
+enum net_action_kind net_next(struct net *n, struct net_action *action);
+uint64_t net_deadline(const struct net *n); /* monotonic ms; UINT64_MAX: never */
+
+/* A body that the store misses: asked from peers with back-off, bounded. */
+void net_want_body(struct net *n, const struct item *delta, uint16_t index);
+
+enum net_peer_state { PEER_DOWN, PEER_DIALING, PEER_HANDSHAKE, PEER_UP, PEER_BANNED };
+struct net_peer_info {
+    struct key id;              /* zero until known */
+    char address[NET_ADDR_MAX];
+    enum net_peer_state state;
+    uint64_t lag_ms;            /* smoothed round trip / time since the sets were last seen equal: see PROTOCOL */
+    uint64_t sent_bytes, received_bytes, queued_bytes;
+    int64_t score;
+    bool outbound, pinned, synced; /* synced: the peer's set equalled ours at the last exchange */
+};
+/* Copies at most max peers, in a stable order; returns how many there are. */
+size_t net_peers(const struct net *n, struct net_peer_info *out, size_t max);
+
+struct net_stats {
+    uint64_t deltas_sent, deltas_received, duplicates, refused, deferred;
+    uint64_t sync_rounds, sync_bytes, handshakes_failed;
+    size_t peers_up;
+    bool catching_up; /* a bulk copy is under way */
+    uint64_t catch_up_done, catch_up_total;
+};
+void net_stats(const struct net *n, struct net_stats *out);
+/* The transport's identity signature and so on: net/noise.h, net/conn.h. */
+
+#endif

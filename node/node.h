@@ -1,0 +1,93 @@
+/*
+ * The composition root as a sans-I/O engine: mesh, catalogue and API in one object. The rim (uv_node.c) and the
+ * simulator drive it the same way: event in, drain actions, re-arm one timer. Reads go to the store at once;
+ * everything that must be durable goes into one job at a time (group commit) that the owner runs and returns.
+ */
+#ifndef SOUK_NODE_NODE_H
+#define SOUK_NODE_NODE_H
+
+#include "api/api.h"
+#include "net/net.h"
+#include "store/store.h"
+
+struct node;
+
+struct node_config {
+    struct net_config net;      /* `set` is filled in by the node */
+    struct store *store;        /* open; not owned */
+    char name[MODEL_NAME_MAX + 1];
+    const char *version;
+    uint8_t seed[32];
+    uint64_t batch_deltas, batch_writes; /* bounds of one job; 0: the defaults */
+};
+
+struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_t clock_ms);
+void node_free(struct node *n);
+
+enum node_event_kind {
+    NODE_NET,       /* net: passed on to the mesh engine */
+    NODE_JOB_DONE,  /* job (the one that NODE_JOB gave), err */
+    NODE_TICK
+};
+struct node_event {
+    enum node_event_kind kind;
+    struct net_event net;
+    struct store_job *job;
+    enum err err;
+    uint64_t clock_ms;          /* wall clock */
+};
+
+enum node_action_kind {
+    NODE_NONE,
+    NODE_SEND, NODE_DIAL, NODE_CLOSE, /* net: as the mesh engine gave it */
+    NODE_JOB,       /* job: run store_apply on it (on the writer thread), answer NODE_JOB_DONE. One at a time. */
+    NODE_REOPEN,    /* the disk refused a write: try store_reopen off the loop, then answer NODE_JOB_DONE with job NULL */
+    NODE_CHANGED,   /* seq: the change log grew */
+    NODE_LOG        /* subsystem, level, text */
+};
+struct node_action {
+    enum node_action_kind kind;
+    struct net_action net;
+    struct store_job *job;
+    uint64_t seq;
+    const char *subsystem;
+    int level;
+    const char *text;
+};
+
+void node_input(struct node *n, const struct node_event *event, uint64_t now_ms);
+enum node_action_kind node_next(struct node *n, struct node_action *action);
+uint64_t node_deadline(const struct node *n);
+
+/* A local write; `done` comes through node_write_next after the commit. Inputs are copied. ERR_BUSY: the queue is full. */
+struct node_write {
+    enum write_action action;
+    enum write_guard guard;
+    struct id revision;
+    uint64_t kind;
+    struct key owner;
+    struct bytes name;
+    struct author *author;      /* outlives the write */
+    struct change change;
+    struct key writer;
+    void *ctx;                  /* the caller's, returned with the result */
+};
+SOUK_MUST_USE enum err node_write(struct node *n, const struct node_write *w);
+/* A bundle handed in by a client (POST /deltas). */
+SOUK_MUST_USE enum err node_hand_in(struct node *n, struct bytes bundle, void *ctx);
+struct node_result {
+    void *ctx;
+    bool is_bundle;
+    enum err why;
+    enum verdict verdict;
+    struct item item;
+    struct id entry, revision, op;
+    bool created;
+};
+bool node_result_next(struct node *n, struct node_result *out); /* false: none waiting */
+
+const struct setindex *node_set(const struct node *n);
+struct net *node_net(struct node *n);
+bool node_disk_ok(const struct node *n, enum err *why); /* false: writes are refused with *why */
+
+#endif

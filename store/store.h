@@ -1,0 +1,200 @@
+/*
+ * The catalogue on disk: deltas, bodies, heads, and the JSON of every resolved entry, ready to send.
+ * One writer calls store_apply; readers may call everything that takes a const store from any thread at any time.
+ * Pure over `struct kv`: no clock, no randomness but the arguments'. Layout: store/FORMAT.md.
+ */
+#ifndef SOUK_STORE_STORE_H
+#define SOUK_STORE_STORE_H
+
+#include "crdt/hlc.h"
+#include "crdt/register.h"
+#include "crdt/rng.h"
+#include "crdt/setindex.h"
+#include "store/kv.h"
+
+struct store;
+
+struct store_config {
+    struct id mesh;
+    bool has_founder;          /* false: a joiner that knows only the mesh id yet */
+    struct key founder;
+    struct bytes mesh_name;
+};
+
+/* Opens or creates. ERR_MESH: the directory belongs to another mesh; ERR_VERSION: a newer format. Does not own kv. */
+SOUK_MUST_USE enum err store_open(struct store **out, struct kv *kv, const struct store_config *config);
+void store_close(struct store *s);
+/* A joiner learns founder and mesh name (checked against the mesh id: ERR_MESH). Writer's thread. Re-judges what is kept aside. */
+SOUK_MUST_USE enum err store_set_founder(struct store *s, const struct key *founder, struct bytes mesh_name);
+bool store_founder(const struct store *s, struct key *founder, struct buf *mesh_name); /* false: not known yet */
+
+/* ---- the writer's side ------------------------------------------------------------------------------------ */
+
+enum verdict {
+    VERDICT_NEW,      /* stored and in the set                                             */
+    VERDICT_KNOWN,    /* held already; `bodies_new` says whether bodies were added          */
+    VERDICT_ASIDE,    /* valid, but its author is not admitted (MODEL 6): kept aside        */
+    VERDICT_DEFERRED, /* time ahead: not stored                                            */
+    VERDICT_REFUSED   /* not valid: `why` says which rule                                  */
+};
+
+/* A delta from elsewhere. */
+struct store_in {
+    struct bytes bundle;  /* borrowed for the call                                          */
+    uint64_t tag;         /* the caller's                                                  */
+    /* results */
+    enum verdict verdict;
+    enum err why;
+    struct item item;     /* (time, id); unset where refused before parsing                 */
+    size_t bodies_new, bodies_bad;
+};
+
+/* A local author. */
+struct author {
+    struct key key;
+    uint8_t secret[64];
+    struct hlc hlc;
+};
+
+enum write_action { WRITE_PUT, WRITE_DELETE, WRITE_GRANT, WRITE_REVOKE };
+enum write_guard {
+    GUARD_NONE,
+    GUARD_CREATE,   /* If-None-Match: * -> ERR_CONFLICT if the entry is shown already       */
+    GUARD_EXISTS,   /* ERR_NOT_FOUND unless it is shown                                    */
+    GUARD_REVISION  /* ERR_CONFLICT unless `revision` is the present one; ERR_NOT_FOUND     */
+};
+
+/* A write that this node signs. Several writes of one author in one job share deltas. */
+struct store_write {
+    enum write_action action;
+    enum write_guard guard;
+    struct id revision;       /* GUARD_REVISION */
+    uint64_t kind;
+    struct key owner;
+    struct bytes name;        /* borrowed */
+    struct author *author;    /* its hlc moves */
+    struct change change;     /* WRITE_PUT */
+    struct key writer;        /* WRITE_GRANT, WRITE_REVOKE */
+    uint64_t tag;
+    /* results */
+    enum err why;             /* CONFLICT NOT_FOUND DENIED TOO_LARGE; IO kinds when the whole job failed */
+    struct id entry, new_revision, new_op;
+    bool created;             /* it was not shown before */
+};
+
+struct store_change {
+    uint64_t kind;
+    struct id entry;
+};
+
+/* One group commit. Zero-initialise, fill the inputs, call, read the results, store_job_close. */
+struct store_job {
+    uint64_t now_ms;
+    struct rng *rng;
+    size_t in_count;
+    struct store_in *in;
+    size_t write_count;
+    struct store_write *writes;
+    /* results, owned by the job */
+    size_t added_count, removed_count;   /* changes to the set, for the set index          */
+    struct item *added, *removed;
+    size_t own_count;                    /* deltas made from `writes`, to broadcast         */
+    struct item *own;                    /* (their bundles: store_bundle)                   */
+    size_t change_count;                 /* entries whose shown state changed               */
+    struct store_change *changes;
+};
+/* Verifies, merges and commits everything in one atomic batch with one fsync. On an error nothing happened and
+ * every write carries it. ERR_IO | ERR_NO_SPACE | ERR_READ_ONLY | ERR_CORRUPT. */
+SOUK_MUST_USE enum err store_apply(struct store *s, struct store_job *job);
+void store_job_close(struct store_job *job);
+/* After ERR_NO_SPACE and the like: tries to become writable again. */
+SOUK_MUST_USE enum err store_reopen(struct store *s);
+
+/* ---- reading ------------------------------------------------------------------------------------------------ */
+
+struct entry_info {
+    uint64_t kind;
+    struct key owner;
+    struct id id;
+    struct id revision;
+    bool incomplete;      /* no ETag */
+    bool deleted;
+};
+
+/* The entry as `{"model":{...},"meta":{...` WITHOUT the end: the caller appends ,"served_by":"<hex>"}} .
+ * Appended to out. ERR_NOT_FOUND: unknown, deleted or hidden. One point lookup. */
+SOUK_MUST_USE enum err store_get(const struct store *s, uint64_t kind, const struct id *id, struct entry_info *info, struct buf *out);
+/* Owner and name of any entry that is known, shown or not. Appends the name. */
+SOUK_MUST_USE enum err store_entry(const struct store *s, const struct id *id, struct entry_info *info, struct buf *name);
+/* Ids of shown entries of this kind and exact name, at most `max`; returns how many there are. */
+size_t store_by_name(const struct store *s, uint64_t kind, struct bytes name, struct id *out, size_t max);
+
+/* Shown entries of a kind in (name, id) order, strictly after (name, id) if after_name.p is not NULL. */
+struct store_scan;
+struct store_scan *store_scan_open(const struct store *s, uint64_t kind, struct bytes after_name, const struct id *after_id);
+bool store_scan_next(struct store_scan *c, struct id *id, struct bytes *name); /* borrowed until the next call */
+SOUK_MUST_USE enum err store_scan_close(struct store_scan *c);
+uint64_t store_count(const struct store *s, uint64_t kind); /* shown entries */
+
+/* One op of an entry's history, newest (time, op id) first. */
+struct revision_info {
+    struct id op, delta;
+    struct key author;
+    uint64_t time;
+    enum verb verb;
+    bool head, eligible, has_body;
+    size_t parent_count;
+    struct id parents[MODEL_PARENTS_MAX];
+};
+/* Calls `each` for at most `limit` ops strictly older than `before` (NULL: from the newest); false from it stops. */
+SOUK_MUST_USE enum err store_history(const struct store *s, const struct id *entry, const struct item *before, size_t limit,
+                                     bool (*each)(void *ctx, const struct revision_info *), void *ctx);
+/* The record as JSON that one old op carried: the same shape as store_get. */
+SOUK_MUST_USE enum err store_revision(const struct store *s, const struct id *entry, const struct id *op, struct buf *out);
+
+/* Keys that may write the entry besides its owner: calls each with (key, epoch). */
+SOUK_MUST_USE enum err store_writers(const struct store *s, const struct id *entry, bool (*each)(void *, const struct grant *), void *ctx);
+
+/* The local log of changes to what is shown: sequence numbers of this node. */
+struct change_info {
+    uint64_t seq;
+    uint64_t kind;
+    struct id entry, revision;
+    enum verb verb; /* PUT or DELETE */
+};
+SOUK_MUST_USE enum err store_changes(const struct store *s, uint64_t after_seq, size_t limit,
+                                     bool (*each)(void *, const struct change_info *), void *ctx);
+uint64_t store_last_seq(const struct store *s);
+
+/* A delta with its signature and the bodies held, as a bundle. Appended to out. */
+SOUK_MUST_USE enum err store_bundle(const struct store *s, const struct id *delta, struct buf *out);
+/* Puts looked at whose bodies are missing: calls each with (delta id, op index), resuming after `after`. */
+SOUK_MUST_USE enum err store_missing(const struct store *s, const struct id *after, size_t limit,
+                                     bool (*each)(void *, const struct id *op, const struct item *delta, uint16_t index), void *ctx);
+
+/* Loads every item of the set into an index (at start). */
+SOUK_MUST_USE enum err store_load_set(const struct store *s, struct setindex *set);
+/* MODEL 5. A full scan: call it off the event loop. */
+SOUK_MUST_USE enum err store_state_hash(const struct store *s, struct id *out);
+
+struct store_stats {
+    uint64_t deltas, ops, aside, bytes, conflicts, missing_bodies;
+    uint64_t entries[8]; /* shown, by kind */
+};
+void store_stats(const struct store *s, struct store_stats *out);
+/* Entries with conflicts, by id. */
+SOUK_MUST_USE enum err store_conflicts(const struct store *s, bool (*each)(void *, const struct store_change *), void *ctx);
+
+/* Re-checks everything on disk: canonical form, ids, every signature, body hashes, set membership, heads and JSON against a
+ * recomputation. `entry` NULL: all. Calls `each` for every check that failed (and, for one entry, for each that passed).
+ * `progress` (may be NULL) is called with done and total deltas. Returns ERR_CORRUPT if any check failed. */
+struct verify_finding {
+    bool ok;
+    const char *check;  /* e.g. "signature" */
+    struct id subject;
+    char detail[160];
+};
+SOUK_MUST_USE enum err store_verify(const struct store *s, const struct id *entry, void (*each)(void *, const struct verify_finding *),
+                                    void (*progress)(void *, uint64_t done, uint64_t total), void *ctx);
+
+#endif

@@ -1,0 +1,27 @@
+/* Hex, UTF-8, integers, buffers. */
+#include "crdt/bytes.h"
+
+#include <criterion/criterion.h>
+
+Test(bytes, hex_round_trip)
+{
+    uint8_t in[4] = {0x00, 0x7f, 0xa0, 0xff}, out[4];
+    char hex[9];
+    hex_encode(hex, in, 4);
+    cr_assert_str_eq(hex, "007fa0ff");
+    cr_assert(hex_decode(out, 4, bytes_str("007FA0ff")));
+    cr_assert_arr_eq(in, out, 4);
+    cr_assert_not(hex_decode(out, 4, bytes_str("007fa0f")));
+    cr_assert_not(hex_decode(out, 4, bytes_str("007fa0fg")));
+}
+
+Test(bytes, utf8_rejects_what_unicode_forbids)
+{
+    const char *good[] = {"", "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"};
+    const char *bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
+                         "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "\xff"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        cr_assert(utf8_valid(bytes_str(good[i])), "%zu", i);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_not(utf8_valid(bytes_str(bad[i])), "%zu", i);
+}
