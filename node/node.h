@@ -10,15 +10,24 @@
 #include "net/net.h"
 #include "store/store.h"
 
+#define NODE_PENDING_BYTES_MAX (64u << 20) /* bundles from peers that wait for a commit         */
+#define NODE_PENDING_WRITES    65536       /* local writes that wait for a commit               */
+#define NODE_BATCH_DELTAS      64          /* bundles in one job, by default                    */
+#define NODE_BATCH_BYTES       (16u << 20) /* and their bytes                                   */
+#define NODE_BATCH_WRITES      4096        /* local writes in one job, by default               */
+#define NODE_REOPEN_MIN_MS     500         /* after the disk refused a write; doubles up to     */
+#define NODE_REOPEN_MAX_MS     15000
+#define NODE_MISSING_PERIOD_MS 5000        /* how often bodies that are missing are asked for   */
+#define NODE_MISSING_BATCH     256
+
 struct node;
 
 struct node_config {
     struct net_config net;      /* `set` is filled in by the node */
     struct store *store;        /* open; not owned */
     char name[MODEL_NAME_MAX + 1];
-    const char *version;
     uint8_t seed[32];
-    uint64_t batch_deltas, batch_writes; /* bounds of one job; 0: the defaults */
+    size_t batch_deltas, batch_writes; /* bounds of one job; 0: the defaults above */
 };
 
 struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_t clock_ms);
@@ -40,8 +49,8 @@ struct node_event {
 enum node_action_kind {
     NODE_NONE,
     NODE_SEND, NODE_DIAL, NODE_CLOSE, /* net: as the mesh engine gave it */
-    NODE_JOB,       /* job: run store_apply on it (on the writer thread), answer NODE_JOB_DONE. One at a time. */
-    NODE_REOPEN,    /* the disk refused a write: try store_reopen off the loop, then answer NODE_JOB_DONE with job NULL */
+    NODE_JOB,       /* job: call node_job_run on the writer thread, answer NODE_JOB_DONE. One at a time. */
+    NODE_REOPEN,    /* the disk refused a write: store_reopen on the writer thread, answer NODE_JOB_DONE with job NULL */
     NODE_CHANGED,   /* seq: the change log grew */
     NODE_LOG        /* subsystem, level, text */
 };
@@ -54,6 +63,9 @@ struct node_action {
     int level;
     const char *text;
 };
+
+/* The work of one NODE_JOB: needs nothing of the node, so it may run while the node goes on. */
+SOUK_MUST_USE enum err node_job_run(struct store *store, struct store_job *job);
 
 void node_input(struct node *n, const struct node_event *event, uint64_t now_ms);
 enum node_action_kind node_next(struct node *n, struct node_action *action);
@@ -73,6 +85,7 @@ struct node_write {
     void *ctx;                  /* the caller's, returned with the result */
 };
 SOUK_MUST_USE enum err node_write(struct node *n, const struct node_write *w);
+/* Both put work into the queue: drain node_next afterwards. */
 /* A bundle handed in by a client (POST /deltas). */
 SOUK_MUST_USE enum err node_hand_in(struct node *n, struct bytes bundle, void *ctx);
 struct node_result {
@@ -89,5 +102,12 @@ bool node_result_next(struct node *n, struct node_result *out); /* false: none w
 const struct setindex *node_set(const struct node *n);
 struct net *node_net(struct node *n);
 bool node_disk_ok(const struct node *n, enum err *why); /* false: writes are refused with *why */
+
+struct node_stats {
+    uint64_t deferred, rejected;      /* deltas, since the start */
+    uint64_t jobs, pending_bytes, pending_writes;
+    uint64_t clock_ms;
+};
+void node_stats(const struct node *n, struct node_stats *out);
 
 #endif

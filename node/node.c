@@ -1,0 +1,505 @@
+/*
+ * The node: passes events to the mesh engine, turns what arrives into group commits, and tells everybody what became
+ * of it. Owns the set index, the queue and the one job under way. Refuses to know sockets, threads and clocks.
+ *
+ * The order that keeps promises: a bundle or write is queued, committed by the job, and only then entered into the
+ * set index, reported to the mesh engine (which forwards it) and acknowledged to its client.
+ */
+#include "node/node.h"
+
+#include "crdt/alloc.h"
+#include "node/queue.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct result_row {
+    struct result_row *next;
+    struct node_result result;
+};
+
+struct node {
+    struct store *store;
+    struct net *net;
+    struct setindex *set;
+    struct rng rng;
+    struct queue queue;
+    struct batch *running;  /* the job under way; NULL: none            */
+    bool job_given;         /* `running` was handed out by node_next    */
+    size_t batch_deltas, batch_writes;
+    bool set_founder;       /* learned from a peer, for the next job    */
+    struct key founder;
+    char mesh_name[MODEL_NAME_MAX + 1];
+    enum err disk;          /* why writes are refused; ERR_OK: they are not */
+    bool reopen_due, reopening;
+    uint64_t reopen_at, reopen_wait_ms;
+    uint64_t missing_at;
+    struct id missing_after;
+    struct result_row *results, **results_end;
+    bool changed;
+    uint64_t now_ms, clock_ms;
+    struct node_stats stats;
+    struct buf scratch;
+    char log[320];
+    bool log_due;
+    int log_level;
+};
+
+static void note(struct node *n, int level, const char *text, const char *reason)
+{
+    (void)snprintf(n->log, sizeof n->log, "%s%s%s", text, reason[0] != 0 ? ": " : "", reason);
+    n->log_level = level;
+    n->log_due = true;
+}
+
+struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_t clock_ms)
+{
+    struct node *n = mem_zalloc(sizeof *n);
+    n->store = config->store;
+    n->batch_deltas = config->batch_deltas != 0 ? config->batch_deltas : NODE_BATCH_DELTAS;
+    n->batch_writes = config->batch_writes != 0 ? config->batch_writes : NODE_BATCH_WRITES;
+    n->now_ms = now_ms;
+    n->clock_ms = clock_ms;
+    n->missing_at = now_ms + NODE_MISSING_PERIOD_MS;
+    n->reopen_wait_ms = NODE_REOPEN_MIN_MS;
+    n->results_end = &n->results;
+    rng_init(&n->rng, config->seed);
+    queue_init(&n->queue);
+    n->set = setindex_new();
+    enum err e = store_load_set(n->store, n->set);
+    if (e != ERR_OK) {
+        n->disk = e;
+        note(n, 0, "the set of deltas cannot be read", err_text(e));
+    }
+    struct net_config net = config->net;
+    net.set = n->set;
+    n->net = net_new(&net, now_ms);
+    return n;
+}
+
+void node_free(struct node *n)
+{
+    if (n == NULL)
+        return;
+    net_free(n->net);
+    batch_free(n->running);
+    queue_close(&n->queue);
+    while (n->results != NULL) {
+        struct result_row *next = n->results->next;
+        free(n->results);
+        n->results = next;
+    }
+    setindex_free(n->set);
+    buf_close(&n->scratch);
+    free(n);
+}
+
+/* ---- results to local callers ---------------------------------------------------------------------------------- */
+
+static void give_result(struct node *n, const struct node_result *result)
+{
+    struct result_row *row = mem_alloc(sizeof *row);
+    *row = (struct result_row){.result = *result};
+    *n->results_end = row;
+    n->results_end = &row->next;
+}
+
+bool node_result_next(struct node *n, struct node_result *out)
+{
+    struct result_row *row = n->results;
+    if (row == NULL)
+        return false;
+    *out = row->result;
+    n->results = row->next;
+    if (n->results == NULL)
+        n->results_end = &n->results;
+    free(row);
+    return true;
+}
+
+static void give_write_results(struct node *n, const struct batch *b, enum err failure)
+{
+    const struct queued_write *q = b->writes;
+    for (size_t i = 0; i < b->job.write_count; i++, q = q->next) {
+        const struct store_write *w = &b->job.writes[i];
+        give_result(n, &(struct node_result){.ctx = q->write.ctx,
+                                             .why = failure != ERR_OK ? failure : w->why,
+                                             .entry = w->entry,
+                                             .revision = w->new_revision,
+                                             .op = w->new_op,
+                                             .created = w->created});
+    }
+}
+
+static void give_hand_in_results(struct node *n, const struct batch *b, enum err failure)
+{
+    const struct queued_bundle *q = b->bundles;
+    for (size_t i = 0; i < b->job.in_count; i++, q = q->next) {
+        const struct store_in *in = &b->job.in[i];
+        if (q->handed_in)
+            give_result(n, &(struct node_result){.ctx = q->ctx,
+                                                 .is_bundle = true,
+                                                 .why = failure != ERR_OK ? failure : in->why,
+                                                 .verdict = in->verdict,
+                                                 .item = in->item});
+    }
+}
+
+/* ---- after a commit -------------------------------------------------------------------------------------------- */
+
+/* Tells the mesh engine what became of its bundles; after a failed commit they count as put off. */
+static void tell_net(struct node *n, const struct batch *b, enum err failure)
+{
+    size_t count = 0;
+    struct net_result *results = mem_calloc(b->job.in_count, sizeof *results);
+    const struct queued_bundle *q = b->bundles;
+    for (size_t i = 0; i < b->job.in_count; i++, q = q->next) {
+        const struct store_in *in = &b->job.in[i];
+        bool stored = failure == ERR_OK;
+        n->stats.rejected += stored && in->verdict == VERDICT_REFUSED;
+        n->stats.deferred += stored && in->verdict == VERDICT_DEFERRED;
+        if (q->handed_in && !(stored && in->verdict == VERDICT_NEW))
+            continue;
+        results[count++] = (struct net_result){
+            .tag = q->handed_in ? 0 : in->tag,
+            .fresh = stored && in->verdict == VERDICT_NEW,
+            .refused = stored && in->verdict == VERDICT_REFUSED,
+            .deferred = !stored || in->verdict == VERDICT_DEFERRED,
+            .bodies_bad = stored && in->bodies_bad > 0,
+            .item = in->item};
+    }
+    struct net_event event = {
+        .kind = NET_STORED, .count = count, .results = results, .clock_ms = n->clock_ms};
+    if (count > 0)
+        net_input(n->net, &event, n->now_ms);
+    free(results);
+}
+
+static void publish(struct node *n, const struct batch *b)
+{
+    struct net_event event = {.kind = NET_PUBLISH,
+                              .count = b->job.own_count,
+                              .items = b->job.own,
+                              .clock_ms = n->clock_ms};
+    if (event.count > 0)
+        net_input(n->net, &event, n->now_ms);
+}
+
+static void update_set(struct node *n, const struct batch *b)
+{
+    for (size_t i = 0; i < b->job.removed_count; i++)
+        (void)setindex_remove(n->set, &b->job.removed[i]);
+    for (size_t i = 0; i < b->job.added_count; i++)
+        (void)setindex_insert(n->set, &b->job.added[i]);
+}
+
+/* A founder that was just learned may admit what was kept aside: the index is read again, which happens once. */
+static void reload_set(struct node *n)
+{
+    struct setindex *loaded = setindex_new();
+    struct item item;
+    if (store_load_set(n->store, loaded) == ERR_OK)
+        for (size_t i = 0, count = setindex_count(loaded); i < count; i++) {
+            setindex_items(loaded, i, 1, &item);
+            (void)setindex_insert(n->set, &item);
+        }
+    setindex_free(loaded);
+}
+
+static void disk_failed(struct node *n, enum err e)
+{
+    if (n->disk == ERR_OK) {
+        note(n, 0, "the store refused a write; reads go on, writes are refused until it works again",
+             err_text(e));
+        n->reopen_wait_ms = NODE_REOPEN_MIN_MS;
+    }
+    n->disk = e;
+    n->reopen_at = n->now_ms + n->reopen_wait_ms;
+    n->reopen_wait_ms = n->reopen_wait_ms * 2 > NODE_REOPEN_MAX_MS ? NODE_REOPEN_MAX_MS
+                                                                   : n->reopen_wait_ms * 2;
+}
+
+/* Writes that wait while the disk refuses them are answered at once, so that nobody hangs. */
+static void refuse_waiting(struct node *n)
+{
+    while (!queue_empty(&n->queue)) {
+        struct batch *b = batch_take(&n->queue, n->batch_deltas, n->batch_writes);
+        give_write_results(n, b, n->disk);
+        give_hand_in_results(n, b, n->disk);
+        tell_net(n, b, n->disk);
+        batch_free(b);
+    }
+}
+
+static void job_done(struct node *n, struct batch *b, enum err e)
+{
+    assert(b == n->running && n->job_given);
+    n->running = NULL;
+    n->job_given = false;
+    n->stats.jobs++;
+    if (e == ERR_OK) {
+        update_set(n, b);
+        if (b->set_founder)
+            reload_set(n);
+        tell_net(n, b, ERR_OK);
+        publish(n, b);
+        n->changed = n->changed || b->job.change_count > 0;
+    } else {
+        tell_net(n, b, e);
+        disk_failed(n, e);
+    }
+    give_write_results(n, b, e);
+    give_hand_in_results(n, b, e);
+    batch_free(b);
+    if (n->disk != ERR_OK)
+        refuse_waiting(n);
+}
+
+static void reopen_done(struct node *n, enum err e)
+{
+    assert(n->reopening);
+    n->reopening = false;
+    if (e != ERR_OK) {
+        disk_failed(n, e);
+        return;
+    }
+    n->disk = ERR_OK;
+    note(n, 2, "the store works again", "");
+}
+
+enum err node_job_run(struct store *store, struct store_job *job)
+{
+    struct batch *b = (struct batch *)job;
+    if (b->set_founder) {
+        enum err e = store_set_founder(store, &b->founder, bytes_str(b->mesh_name));
+        if (e != ERR_OK)
+            return e;
+    }
+    return store_apply(store, job);
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+static bool want_body(void *ctx, const struct id *op, const struct item *delta, uint16_t index)
+{
+    struct node *n = ctx;
+    n->missing_after = *op;
+    net_want_body(n->net, delta, index);
+    return true;
+}
+
+/* Goes round the missing bodies, a batch at a time. */
+static void ask_for_missing(struct node *n)
+{
+    struct id before = n->missing_after;
+    n->missing_at = n->now_ms + NODE_MISSING_PERIOD_MS;
+    if (store_missing(n->store, &before, NODE_MISSING_BATCH, want_body, n) != ERR_OK)
+        return;
+    if (id_eq(&before, &n->missing_after))
+        n->missing_after = (struct id){{0}};
+}
+
+static void tick(struct node *n)
+{
+    if (n->now_ms >= n->missing_at)
+        ask_for_missing(n);
+    if (n->disk != ERR_OK && !n->reopening && n->now_ms >= n->reopen_at)
+        n->reopen_due = true;
+    if (n->now_ms >= net_deadline(n->net)) {
+        struct net_event event = {.kind = NET_TICK, .clock_ms = n->clock_ms};
+        net_input(n->net, &event, n->now_ms);
+    }
+}
+
+void node_input(struct node *n, const struct node_event *event, uint64_t now_ms)
+{
+    n->now_ms = now_ms;
+    n->clock_ms = event->clock_ms;
+    switch (event->kind) {
+    case NODE_NET: {
+        struct net_event net = event->net;
+        net.clock_ms = event->clock_ms;
+        net_input(n->net, &net, now_ms);
+        break;
+    }
+    case NODE_JOB_DONE:
+        if (event->job != NULL)
+            job_done(n, (struct batch *)event->job, event->err);
+        else
+            reopen_done(n, event->err);
+        break;
+    case NODE_TICK:
+        break;
+    }
+    tick(n);
+}
+
+enum err node_write(struct node *n, const struct node_write *w)
+{
+    return n->disk != ERR_OK ? n->disk : queue_write(&n->queue, w);
+}
+
+enum err node_hand_in(struct node *n, struct bytes bundle, void *ctx)
+{
+    if (n->disk != ERR_OK)
+        return n->disk;
+    if (bundle.n > BUNDLE_MAX)
+        return ERR_LIMIT;
+    struct queued_bundle b = {.handed_in = true, .ctx = ctx, .bytes = bundle};
+    return queue_bundle(&n->queue, &b);
+}
+
+/* ---- actions ----------------------------------------------------------------------------------------------------- */
+
+/* A bundle that cannot wait (no room, no disk) is reported as put off: the mesh asks for it again later. */
+static void take_bundle(struct node *n, const struct net_action *a)
+{
+    struct queued_bundle b = {.tag = a->tag, .bytes = a->bytes};
+    if (n->disk == ERR_OK && a->bytes.n <= BUNDLE_MAX && queue_bundle(&n->queue, &b) == ERR_OK)
+        return;
+    struct net_result result = {.tag = a->tag, .deferred = true};
+    struct net_event event = {
+        .kind = NET_STORED, .count = 1, .results = &result, .clock_ms = n->clock_ms};
+    net_input(n->net, &event, n->now_ms);
+}
+
+static void load_bundle(struct node *n, const struct net_action *a)
+{
+    buf_reset(&n->scratch);
+    if (store_bundle(n->store, &a->id, &n->scratch) != ERR_OK)
+        buf_reset(&n->scratch);
+    struct net_event event = {.kind = NET_LOADED,
+                              .load = a->load,
+                              .bytes = buf_view(&n->scratch),
+                              .clock_ms = n->clock_ms};
+    net_input(n->net, &event, n->now_ms);
+}
+
+static void take_founder(struct node *n, const struct net_action *a)
+{
+    n->set_founder = true;
+    n->founder = a->founder;
+    (void)snprintf(n->mesh_name, sizeof n->mesh_name, "%s", a->text);
+}
+
+static enum node_action_kind give(struct node_action *out, enum node_action_kind kind)
+{
+    return out->kind = kind;
+}
+
+/* The next action of the mesh engine that is not for the node itself; NODE_NONE: none. */
+static enum node_action_kind net_action_next(struct node *n, struct node_action *out)
+{
+    for (;;) {
+        switch (net_next(n->net, &out->net)) {
+        case NET_NONE:
+            return give(out, NODE_NONE);
+        case NET_SEND:
+            return give(out, NODE_SEND);
+        case NET_DIAL:
+            return give(out, NODE_DIAL);
+        case NET_CLOSE:
+            return give(out, NODE_CLOSE);
+        case NET_STORE:
+            take_bundle(n, &out->net);
+            break;
+        case NET_LOAD:
+            load_bundle(n, &out->net);
+            break;
+        case NET_WANT_MISSING:
+            ask_for_missing(n);
+            break;
+        case NET_FOUNDER:
+            take_founder(n, &out->net);
+            break;
+        case NET_LOG:
+            out->subsystem = "net";
+            out->level = out->net.level;
+            out->text = out->net.text;
+            return give(out, NODE_LOG);
+        }
+    }
+}
+
+static bool start_job(struct node *n)
+{
+    if (n->running != NULL || n->reopening || n->disk != ERR_OK)
+        return false;
+    if (queue_empty(&n->queue) && !n->set_founder)
+        return false;
+    n->running = batch_take(&n->queue, n->batch_deltas, n->batch_writes);
+    n->running->job.now_ms = n->clock_ms;
+    n->running->job.rng = &n->rng;
+    n->running->set_founder = n->set_founder;
+    n->running->founder = n->founder;
+    memcpy(n->running->mesh_name, n->mesh_name, sizeof n->mesh_name);
+    n->set_founder = false;
+    n->job_given = true;
+    return true;
+}
+
+enum node_action_kind node_next(struct node *n, struct node_action *action)
+{
+    *action = (struct node_action){.kind = NODE_NONE};
+    if (n->log_due) {
+        n->log_due = false;
+        action->subsystem = "node";
+        action->level = n->log_level;
+        action->text = n->log;
+        return give(action, NODE_LOG);
+    }
+    if (net_action_next(n, action) != NODE_NONE)
+        return action->kind;
+    if (n->changed) {
+        n->changed = false;
+        action->seq = store_last_seq(n->store);
+        return give(action, NODE_CHANGED);
+    }
+    if (n->reopen_due && n->running == NULL) {
+        n->reopen_due = false;
+        n->reopening = true;
+        return give(action, NODE_REOPEN);
+    }
+    if (start_job(n)) {
+        action->job = &n->running->job;
+        return give(action, NODE_JOB);
+    }
+    return NODE_NONE;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t node_deadline(const struct node *n)
+{
+    uint64_t at = least(net_deadline(n->net), n->missing_at);
+    return n->disk != ERR_OK && !n->reopening && !n->reopen_due ? least(at, n->reopen_at) : at;
+}
+
+const struct setindex *node_set(const struct node *n)
+{
+    return n->set;
+}
+
+struct net *node_net(struct node *n)
+{
+    return n->net;
+}
+
+bool node_disk_ok(const struct node *n, enum err *why)
+{
+    *why = n->disk;
+    return n->disk == ERR_OK;
+}
+
+void node_stats(const struct node *n, struct node_stats *out)
+{
+    *out = n->stats;
+    out->pending_bytes = n->queue.bundle_bytes;
+    out->pending_writes = n->queue.write_count;
+    out->clock_ms = n->clock_ms;
+}

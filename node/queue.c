@@ -1,0 +1,169 @@
+/*
+ * The queue in front of the writer, and the batches taken from it. Everything is copied on the way in, since events
+ * are borrowed for the call only.
+ */
+#include "node/queue.h"
+
+#include "crdt/alloc.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void queue_init(struct queue *q)
+{
+    *q = (struct queue){0};
+    q->bundles_end = &q->bundles;
+    q->writes_end = &q->writes;
+}
+
+static void bundles_free(struct queued_bundle *b)
+{
+    while (b != NULL) {
+        struct queued_bundle *next = b->next;
+        free(b);
+        b = next;
+    }
+}
+
+static void writes_free(struct queued_write *w)
+{
+    while (w != NULL) {
+        struct queued_write *next = w->next;
+        free(w);
+        w = next;
+    }
+}
+
+void queue_close(struct queue *q)
+{
+    bundles_free(q->bundles);
+    writes_free(q->writes);
+    queue_init(q);
+}
+
+bool queue_empty(const struct queue *q)
+{
+    return q->bundles == NULL && q->writes == NULL;
+}
+
+enum err queue_bundle(struct queue *q, const struct queued_bundle *b)
+{
+    assert(b->bytes.n <= BUNDLE_MAX);
+    if (q->bundle_bytes + b->bytes.n > NODE_PENDING_BYTES_MAX)
+        return ERR_BUSY;
+    struct queued_bundle *copy = mem_alloc(sizeof *copy + b->bytes.n);
+    *copy = *b;
+    copy->next = NULL;
+    copy->bytes.p = (uint8_t *)(copy + 1);
+    memcpy(copy + 1, b->bytes.p, b->bytes.n);
+    q->bundle_bytes += b->bytes.n;
+    *q->bundles_end = copy;
+    q->bundles_end = &copy->next;
+    return ERR_OK;
+}
+
+/* Moves x behind *at and returns its new place. */
+static struct bytes keep(uint8_t **at, struct bytes x)
+{
+    struct bytes kept = {*at, x.n};
+    if (x.n > 0)
+        memcpy(*at, x.p, x.n);
+    *at += x.n;
+    return kept;
+}
+
+enum err queue_write(struct queue *q, const struct node_write *w)
+{
+    if (q->write_count >= NODE_PENDING_WRITES)
+        return ERR_BUSY;
+    size_t fields = w->change.field_count;
+    size_t text = w->name.n;
+    for (size_t i = 0; i < fields; i++)
+        text += w->change.fields[i].name.n + w->change.fields[i].value.n;
+    struct queued_write *copy = mem_alloc(sizeof *copy + fields * sizeof(struct field) + text);
+    struct field *field = (struct field *)(copy + 1);
+    uint8_t *at = (uint8_t *)(field + fields);
+    *copy = (struct queued_write){.write = *w};
+    copy->write.name = keep(&at, w->name);
+    for (size_t i = 0; i < fields; i++)
+        field[i] = (struct field){.name = keep(&at, w->change.fields[i].name),
+                                  .value = keep(&at, w->change.fields[i].value)};
+    copy->write.change.fields = field;
+    q->write_count++;
+    *q->writes_end = copy;
+    q->writes_end = &copy->next;
+    return ERR_OK;
+}
+
+static void take_bundles(struct queue *q, struct batch *b, size_t max)
+{
+    struct queued_bundle **end = &b->bundles;
+    size_t bytes = 0;
+    while (q->bundles != NULL && b->job.in_count < max && bytes <= NODE_BATCH_BYTES) {
+        struct queued_bundle *x = q->bundles;
+        q->bundles = x->next;
+        x->next = NULL;
+        *end = x;
+        end = &x->next;
+        bytes += x->bytes.n;
+        b->job.in_count++;
+    }
+    if (q->bundles == NULL)
+        q->bundles_end = &q->bundles;
+    q->bundle_bytes -= bytes;
+}
+
+static void take_writes(struct queue *q, struct batch *b, size_t max)
+{
+    struct queued_write **end = &b->writes;
+    while (q->writes != NULL && b->job.write_count < max) {
+        struct queued_write *x = q->writes;
+        q->writes = x->next;
+        x->next = NULL;
+        *end = x;
+        end = &x->next;
+        b->job.write_count++;
+    }
+    if (q->writes == NULL)
+        q->writes_end = &q->writes;
+    q->write_count -= b->job.write_count;
+}
+
+static void fill_job(struct batch *b)
+{
+    b->job.in = mem_calloc(b->job.in_count, sizeof *b->job.in);
+    b->job.writes = mem_calloc(b->job.write_count, sizeof *b->job.writes);
+    size_t i = 0;
+    for (struct queued_bundle *x = b->bundles; x != NULL; x = x->next, i++)
+        b->job.in[i] = (struct store_in){.bundle = x->bytes, .tag = x->tag};
+    assert(i == b->job.in_count);
+    i = 0;
+    for (struct queued_write *x = b->writes; x != NULL; x = x->next, i++)
+        b->job.writes[i] = (struct store_write){
+            .action = x->write.action, .guard = x->write.guard, .revision = x->write.revision,
+            .kind = x->write.kind, .owner = x->write.owner, .name = x->write.name,
+            .author = x->write.author, .change = x->write.change, .writer = x->write.writer};
+    assert(i == b->job.write_count);
+}
+
+struct batch *batch_take(struct queue *q, size_t max_deltas, size_t max_writes)
+{
+    struct batch *b = mem_zalloc(sizeof *b);
+    take_bundles(q, b, max_deltas);
+    take_writes(q, b, max_writes);
+    fill_job(b);
+    return b;
+}
+
+void batch_free(struct batch *b)
+{
+    if (b == NULL)
+        return;
+    free(b->job.in);
+    free(b->job.writes);
+    store_job_close(&b->job);
+    bundles_free(b->bundles);
+    writes_free(b->writes);
+    free(b);
+}

@@ -1,0 +1,51 @@
+/*
+ * What waits for the next group commit: bundles from peers and clients, and local writes. Owns copies of everything
+ * put into it; knows nothing of the mesh or of the store's insides.
+ */
+#ifndef SOUK_NODE_QUEUE_H
+#define SOUK_NODE_QUEUE_H
+
+#include "node/node.h"
+
+/* A bundle that waits. `tag` belongs to the mesh engine, `ctx` to a client that handed it in. */
+struct queued_bundle {
+    struct queued_bundle *next;
+    bool handed_in;
+    uint64_t tag;
+    void *ctx;
+    struct bytes bytes; /* follows this struct in memory */
+};
+
+struct queued_write {
+    struct queued_write *next;
+    struct node_write write; /* name and change point into the same allocation */
+};
+
+struct queue {
+    struct queued_bundle *bundles, **bundles_end;
+    struct queued_write *writes, **writes_end;
+    uint64_t bundle_bytes, write_count;
+};
+
+void queue_init(struct queue *q);
+void queue_close(struct queue *q);
+bool queue_empty(const struct queue *q);
+/* ERR_BUSY: at its bound (NODE_PENDING_BYTES_MAX, NODE_PENDING_WRITES). */
+SOUK_MUST_USE enum err queue_bundle(struct queue *q, const struct queued_bundle *b);
+SOUK_MUST_USE enum err queue_write(struct queue *q, const struct node_write *w);
+
+/* A job and what it was made from. `job` comes first: the node gets it back by address. */
+struct batch {
+    struct store_job job;
+    struct queued_bundle *bundles; /* in the order of job.in     */
+    struct queued_write *writes;   /* in the order of job.writes */
+    bool set_founder;
+    struct key founder;
+    char mesh_name[MODEL_NAME_MAX + 1];
+};
+
+/* Takes up to max_deltas bundles (and NODE_BATCH_BYTES of them) and max_writes writes out of the queue. */
+struct batch *batch_take(struct queue *q, size_t max_deltas, size_t max_writes);
+void batch_free(struct batch *b);
+
+#endif
