@@ -15,7 +15,7 @@ struct api_conn;
 
 enum api_op {
     API_GET,          /* kind, id                       -> out: the entry JSON, revision, incomplete                */
-    API_FIND,         /* kind, name                     -> ids                                                      */
+    API_FIND,         /* kind, name                     -> out: the ids found, 32 raw bytes each, at most 16         */
     API_LIST,         /* query                          -> out: `{"models":[...],"total":n,"next_cursor":...}`       */
     API_WRITE,        /* kind, id or name, guard, fields -> out: the entry JSON, revision, created                   */
     API_DELETE,       /* kind, id, guard                                                                            */
@@ -50,6 +50,20 @@ struct api_query {
     size_t limit;             /* 1..API_PAGE_MAX                                     */
     bool scored;              /* search: adds "score"                                */
 };
+
+/* What a call's error means beside the route's own sense of it: ERR_FORM in a list: the cursor is malformed (400
+ * bad_cursor); ERR_MESH in a list or in API_CHANGES: the cursor is another node's (400 foreign_cursor); ERR_INVALID: 422
+ * with `detail`; ERR_BUSY: 429 or 503 with Retry-After; ERR_NO_SPACE 507; ERR_READ_ONLY and ERR_IO 503. */
+
+/* Verbs of API_ADMIN (POST /admin/VERB, body JSON; GET where there is no body) that the node answers:
+ *   peers                 -> [peer...]          peer-add {"address"}   peer-rm|peer-ban|peer-unban {"id"}
+ *   sync                  -> {}                 conflicts -> [{"kind","id"}...]
+ *   import (NDJSON rows {"kind":"model","model":{...}}, query kind= for bare records; `kind` of the call)
+ *                         -> {"accepted":n,"failed":[{"row":i,"detail":".."}]}   rows count from 0
+ *   verify {"kind","id"}|{} -> {"ok":b,"findings":[{"ok","check","subject","detail"}],"deltas":n}
+ * and these, which the process around it answers: tokens, token-new, token-rm, keys, key-new, key-export, key-import,
+ * log, config, shutdown. Bounds: body at most API_ADMIN_BODY_MAX. */
+#define API_ADMIN_BODY_MAX (8u << 20)
 
 struct api_change_row {
     uint64_t seq;
