@@ -205,9 +205,23 @@ static size_t utf8_step(const uint8_t *p, size_t left)
     return n;
 }
 
+/* True iff eight bytes follow and all are ASCII: most text is, and most time goes here. */
+static bool ascii_eight(const uint8_t *p, size_t left)
+{
+    uint64_t word;
+    if (left < sizeof word)
+        return false;
+    memcpy(&word, p, sizeof word);
+    return (word & 0x8080808080808080u) == 0;
+}
+
 bool utf8_valid(struct bytes x)
 {
     for (size_t i = 0; i < x.n;) {
+        if (ascii_eight(x.p + i, x.n - i)) {
+            i += 8;
+            continue;
+        }
         size_t n = utf8_step(x.p + i, x.n - i);
         if (n == 0)
             return false;

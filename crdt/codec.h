@@ -34,15 +34,19 @@ void mp_nil(struct mp_reader *r);
 bool mp_bool(struct mp_reader *r);
 uint64_t mp_uint(struct mp_reader *r);
 int64_t mp_int(struct mp_reader *r);                   /* any integer that fits */
-double mp_float(struct mp_reader *r);
+double mp_float(struct mp_reader *r);                  /* a float64 header only: whole numbers are integers */
 struct bytes mp_str(struct mp_reader *r);
 struct bytes mp_bin(struct mp_reader *r);
 void mp_bin_exact(struct mp_reader *r, void *out, size_t n); /* a bin of exactly n bytes */
 size_t mp_array(struct mp_reader *r);                  /* count, at most the bytes left */
 size_t mp_map(struct mp_reader *r);                    /* pairs, at most half the bytes left */
+/* A map key: a str that sorts after *previous (start with {0}), which becomes this key. */
+struct bytes mp_key(struct mp_reader *r, struct bytes *previous);
 /* Steps over one value of the kind allowed inside records (nil, bool, integers, float64, str, bin,
  * array, map with ordered str keys), `depth` containers deep already; returns its bytes. */
 struct bytes mp_value(struct mp_reader *r, unsigned depth);
+/* Marks the input as refused, for a rule that the caller checks itself. */
+void mp_fail(struct mp_reader *r);
 /* True iff nothing went wrong and every byte was read. */
 bool mp_done(const struct mp_reader *r);
 /* True iff x is exactly one canonical value (outermost container at depth 1). */
