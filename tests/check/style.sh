@@ -37,8 +37,8 @@ check() {
             [[ $(head -c 2 "$file") == '/*' ]] || echo "$file:1: no opening comment"
             if [[ $file == *.h ]]; then
                 guard=${file#"$tree"/}
-                guard=SOUK_$(tr 'a-z/.-' 'A-Z___' <<<"$guard")
-                grep -q "^#ifndef $guard\$" "$file" || echo "$file:1: the guard is not $guard"
+                guard=$(tr 'a-z/.-' 'A-Z___' <<<"${guard##*/}")
+                grep -qE "^#ifndef SOUK_[A-Z_]*$guard\$" "$file" || echo "$file:1: the guard is not SOUK_..._$guard"
             fi
         done
     } | sed "s|^$tree/||" | sort -u
@@ -51,6 +51,6 @@ printf '/* x */\nint a; \n' | sample crdt/x.c; expect 'trailing blanks'
 printf '/* x */\nvoid *f(void) { return malloc(3); }\n' | sample net/x.c; expect 'allocates past'
 printf '/* x */\ntypedef struct x { int a; } y;\n' | sample net/x.c; expect 'typedef'
 echo 'int a;' | sample net/x.c; expect 'no opening comment'
-printf '/* x */\n#ifndef X_H\n#define X_H\n#endif\n' | sample net/x.h; expect 'guard is not SOUK_NET_X_H'
+printf '/* x */\n#ifndef X_H\n#define X_H\n#endif\n' | sample net/x.h; expect 'guard is not SOUK_..._X_H'
 printf '/* x */\n#ifndef SOUK_NET_X_H\n#define SOUK_NET_X_H\n/* TODO(#3): y */\n#endif\n' | sample net/x.h; expect_none
 verdict
