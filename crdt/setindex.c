@@ -272,8 +272,15 @@ void setindex_digest(const struct setindex *s, struct id *out)
 /* ---- inserting ---------------------------------------------------------------------------------------------- */
 
 struct arrival {
+    struct setindex *set;
     const struct item *item;
     struct lthash hash;
+};
+
+/* What an insert leaves to its parent: a new right neighbour (NULL: none) and the lowest item under it. */
+struct growth {
+    struct node *right;
+    struct item low;
 };
 
 static void inner_open(struct inner *in, size_t at)
@@ -346,49 +353,48 @@ static void leaf_put(struct leaf *l, size_t at, const struct arrival *a)
     lthash_add(&l->node.sum, &a->hash);
 }
 
-/* Returns the new right neighbour if the leaf was split, else NULL; *low gets the neighbour's fence. */
-static struct node *leaf_insert(struct setindex *s, struct leaf *l, const struct arrival *a, enum edge edge, struct item *low)
+static struct growth leaf_insert(struct leaf *l, const struct arrival *a, enum edge edge)
 {
     size_t at = leaf_lower(l, a->item);
     if (l->node.used < LEAF_MAX) {
         leaf_put(l, at, a);
-        return NULL;
+        return (struct growth){.right = NULL};
     }
-    struct leaf *right = leaf_of(node_new(s, 0));
+    struct leaf *right = leaf_of(node_new(a->set, 0));
     size_t split = split_point(at, LEAF_MAX, edge);
     leaf_move(l, split, right);
     if (at < split || (at == split && edge == EDGE_INSIDE))
         leaf_put(l, at, a);
     else
         leaf_put(right, at - split, a);
-    *low = right->item[0];
-    return &right->node;
+    return (struct growth){.right = &right->node, .low = right->item[0]};
 }
 
-/* Takes a new child at slot `at`; returns the new right neighbour if the node had to be split. */
-static struct node *inner_take(struct setindex *s, struct inner *in, unsigned level, size_t at, enum edge edge,
-                               struct node *child, struct item *low)
+static void inner_put(struct inner *in, size_t at, const struct growth *child)
 {
-    struct inner *into = in, *right = NULL;
-    struct item right_low = *low;
-    if (in->node.used == FAN_MAX) {
-        size_t split = split_point(at, FAN_MAX, edge);
-        right = inner_of(node_new(s, level));
-        right_low = split < FAN_MAX ? in->low[split] : *low;
-        inner_move(in, split, right);
-        if (at > split || right->node.used == 0) {
-            into = right;
-            at -= split;
-        }
+    inner_open(in, at);
+    in->child[at] = child->right;
+    in->items[at] = child->right->items;
+    in->low[at] = child->low;
+    in->node.items += child->right->items;
+    lthash_add(&in->node.sum, &child->right->sum);
+}
+
+/* Takes a new child at slot `at`, into `right` (new and empty) if there is no room. */
+static struct growth inner_take(struct inner *in, size_t at, enum edge edge, const struct growth *child, struct inner *right)
+{
+    if (in->node.used < FAN_MAX) {
+        inner_put(in, at, child);
+        return (struct growth){.right = NULL};
     }
-    inner_open(into, at);
-    into->child[at] = child;
-    into->items[at] = child->items;
-    into->low[at] = *low;
-    into->node.items += child->items;
-    lthash_add(&into->node.sum, &child->sum);
-    *low = right_low;
-    return right == NULL ? NULL : &right->node;
+    size_t split = split_point(at, FAN_MAX, edge);
+    struct growth grown = {.right = &right->node, .low = split < FAN_MAX ? in->low[split] : child->low};
+    inner_move(in, split, right);
+    if (at > split || right->node.used == 0)
+        inner_put(right, at - split, child);
+    else
+        inner_put(in, at, child);
+    return grown;
 }
 
 /* Makes room in the full leaf at `slot` by handing its last items to the next leaf, where these are few. */
@@ -414,41 +420,40 @@ static void try_spill(struct inner *in, size_t slot, const struct item *key)
     in->items[slot + 1] = next->node.items;
 }
 
-static struct node *tree_insert(struct setindex *s, struct node *n, unsigned level, const struct arrival *a, enum edge edge,
-                                struct item *low)
+static struct growth tree_insert(struct node *n, unsigned level, const struct arrival *a, enum edge edge)
 {
     if (level == 0)
-        return leaf_insert(s, leaf_of(n), a, edge, low);
+        return leaf_insert(leaf_of(n), a, edge);
     struct inner *in = inner_of(n);
     size_t slot = inner_slot(in, a->item);
     enum edge below = edge == EDGE_RIGHT && slot + 1 == n->used ? EDGE_RIGHT : EDGE_INSIDE;
     if (level == 1)
         try_spill(in, slot, a->item);
-    struct node *right = tree_insert(s, in->child[slot], level - 1, a, below, low);
+    struct growth child = tree_insert(in->child[slot], level - 1, a, below);
     in->items[slot] = in->child[slot]->items;
     n->items++;
     lthash_add(&n->sum, &a->hash);
-    if (right == NULL)
-        return NULL;
+    if (child.right == NULL)
+        return child;
     /* The split moved these out of the old child; they come back with the new one. */
-    n->items -= right->items;
-    lthash_sub(&n->sum, &right->sum);
-    return inner_take(s, in, level, slot + 1, edge, right, low);
+    n->items -= child.right->items;
+    lthash_sub(&n->sum, &child.right->sum);
+    struct inner *right = n->used == FAN_MAX ? inner_of(node_new(a->set, level)) : NULL;
+    return inner_take(in, slot + 1, edge, &child, right);
 }
 
 bool setindex_insert(struct setindex *s, const struct item *item)
 {
     if (setindex_has(s, item))
         return false;
-    struct arrival a = {.item = item};
-    struct item low;
+    struct arrival a = {.set = s, .item = item};
     lthash_of(&a.hash, &item->id);
-    struct node *right = tree_insert(s, s->root, s->height, &a, EDGE_RIGHT, &low);
-    if (right != NULL) {
+    struct growth grown = tree_insert(s->root, s->height, &a, EDGE_RIGHT);
+    if (grown.right != NULL) {
         assert(s->height + 1 < LEVELS_MAX);
         struct inner *top = inner_of(node_new(s, s->height + 1));
-        inner_append(top, s->root, &low); /* low[0] is not used */
-        inner_append(top, right, &low);
+        inner_append(top, s->root, &grown.low); /* low[0] is not used */
+        inner_append(top, grown.right, &grown.low);
         s->root = &top->node;
         s->height++;
     }
