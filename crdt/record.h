@@ -80,9 +80,9 @@ struct record_meta {
 void record_json(const struct kind_desc *kind, const struct merged *record,
                  const struct record_meta *meta, struct buf *out);
 
-/* msgpack value -> JSON text, and a JSON string literal of UTF-8 bytes. */
-void json_value(struct buf *out, struct bytes value);
-void json_string(struct buf *out, struct bytes utf8);
+/* msgpack value -> JSON text, and a JSON string literal of UTF-8 bytes (jansson has json_string and json_value). */
+void json_put_value(struct buf *out, struct bytes value);
+void json_put_string(struct buf *out, struct bytes utf8);
 /* RFC 3339 with milliseconds, UTC: 24 characters and the NUL. */
 void json_time(char out[25], uint64_t hlc_time);
 
