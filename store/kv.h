@@ -1,7 +1,7 @@
 /*
  * An ordered key-value store with atomic, durable batches: the one thing that a back end (mem.c, rocks.c) gives.
- * Reads may come from any thread while one thread writes. Keys and values are byte strings; keys compare
- * bytewise. Sizes: keys up to 512 bytes, values up to 2 MiB.
+ * RocksDB: reads may come from any thread while one thread writes. Memory: everything from one thread. Keys and
+ * values are byte strings; keys compare bytewise. Sizes: keys up to 512 bytes, values up to 2 MiB.
  */
 #ifndef SOUK_STORE_KV_H
 #define SOUK_STORE_KV_H
@@ -12,6 +12,9 @@
 struct kv;
 struct kv_snapshot; /* a consistent view; NULL stands for "now" wherever one is taken */
 struct kv_iter;
+
+#define KV_KEY_MAX   512
+#define KV_VALUE_MAX (2u << 20)
 
 /* A batch is a log of puts and deletes, later ones win. Zero-initialise; kv_batch_close frees. */
 struct kv_batch {
@@ -29,7 +32,8 @@ struct kv_ops {
     /* Appends the value to out. ERR_NOT_FOUND | ERR_IO | ERR_CORRUPT. */
     enum err (*get)(struct kv *, const struct kv_snapshot *, struct bytes key, struct buf *out);
     /* Applies the batch atomically and returns once it is on disk (one fsync). ERR_IO | ERR_NO_SPACE | ERR_READ_ONLY:
-     * nothing of it is visible. */
+     * nothing of it is visible. After an fsync that failed nobody can know what reached the disk: the batch may
+     * then be there, whole, after `reopen`. */
     enum err (*write)(struct kv *, const struct kv_batch *);
     struct kv_snapshot *(*snapshot)(struct kv *);
     void (*release)(struct kv *, struct kv_snapshot *);
@@ -44,7 +48,9 @@ struct kv_ops {
     struct bytes (*value)(const struct kv_iter *);
     enum err (*iter_close)(struct kv_iter *);      /* the first read error met, ERR_OK otherwise */
     uint64_t (*bytes)(struct kv *);                /* approximate bytes on disk or in memory */
-    enum err (*reopen)(struct kv *);               /* after a write failed: try to become writable again */
+    /* After a write failed: tries to become writable again. ERR_OK, or why not; reads go on either way (they may
+     * wait for the moment of it). Waits for open iterators and snapshots: the caller holds none. */
+    enum err (*reopen)(struct kv *);
     void (*close)(struct kv *);
 };
 struct kv {

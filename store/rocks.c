@@ -1,0 +1,438 @@
+/*
+ * The back end on disk: RocksDB through its C API. Owns the database handle, its options and the reopening after a
+ * write failed (the C API has no resume): every use of the handle is counted, and reopening waits until the count is
+ * zero. Knows nothing of what keys mean.
+ */
+#include "crdt/alloc.h"
+#include "store/kv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <rocksdb/c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    BLOCK_BYTES = 8192,
+    BLOOM_BITS = 10,
+    BACKGROUND_JOBS = 2,
+    OPEN_FILES_MAX = 512,
+    LOG_BYTES_MAX = 4 << 20,
+    LOG_FILES = 2,
+    PROBE_BYTES = 8 << 20, /* room that must be there before a full disk is called usable again */
+};
+
+enum open_mode { OPEN_WRITE, OPEN_READ };
+
+struct rocks {
+    struct kv kv;
+    pthread_mutex_t lock;
+    pthread_cond_t idle;    /* users reached zero */
+    size_t users;            /* iterators, snapshots and calls that use `db` now */
+    rocksdb_t *db;           /* NULL only when not even a read-only open worked */
+    enum err refused;        /* why writes are refused; ERR_OK: they are not */
+    char *path;
+    rocksdb_options_t *options;
+    rocksdb_block_based_table_options_t *table;
+    rocksdb_cache_t *cache;
+    rocksdb_readoptions_t *read;
+    rocksdb_writeoptions_t *sync;
+};
+
+struct kv_snapshot {
+    const rocksdb_snapshot_t *snap;
+    rocksdb_readoptions_t *read;
+};
+
+struct kv_iter {
+    struct rocks *rocks;
+    rocksdb_iterator_t *it;   /* NULL: the database could not be opened */
+    rocksdb_readoptions_t *read;
+    size_t prefix_n, end_n;
+    uint8_t prefix[KV_KEY_MAX], end[KV_KEY_MAX]; /* keys in [prefix, end); end_n == 0: no end */
+};
+
+static struct rocks *rocks_of(struct kv *kv)
+{
+    return (struct rocks *)kv;
+}
+
+/* RocksDB gives its errors as text only. Frees `text`. */
+static enum err error_of(char *text, struct buf *why)
+{
+    if (text == NULL)
+        return ERR_OK;
+    enum err e = ERR_IO;
+    if (strstr(text, "No space left") != NULL || strstr(text, "Disk quota") != NULL || strstr(text, "NoSpace") != NULL)
+        e = ERR_NO_SPACE;
+    else if (strstr(text, "Read-only file system") != NULL)
+        e = ERR_READ_ONLY;
+    else if (strncmp(text, "Corruption", 10) == 0)
+        e = ERR_CORRUPT;
+    if (why != NULL)
+        buf_put_str(why, text);
+    rocksdb_free(text);
+    return e;
+}
+
+/* ---- one count of users around every touch of the handle ---- */
+
+/* New users are let in until the very moment of the swap (which holds the lock), so that a reader with an open
+ * iterator never waits for a reopening that waits for the iterator. */
+static rocksdb_t *use(struct rocks *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->users++;
+    rocksdb_t *db = r->db;
+    pthread_mutex_unlock(&r->lock);
+    return db;
+}
+
+static void done(struct rocks *r)
+{
+    pthread_mutex_lock(&r->lock);
+    assert(r->users > 0);
+    if (--r->users == 0)
+        pthread_cond_broadcast(&r->idle);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- reads ---- */
+
+static enum err rocks_get(struct kv *kv, const struct kv_snapshot *snap, struct bytes key, struct buf *out)
+{
+    struct rocks *r = rocks_of(kv);
+    rocksdb_t *db = use(r);
+    enum err e = ERR_IO;
+    if (db != NULL) {
+        char *text = NULL;
+        rocksdb_pinnableslice_t *pin = rocksdb_get_pinned(db, snap != NULL ? snap->read : r->read,
+                                                          (const char *)key.p, key.n, &text);
+        e = text != NULL ? error_of(text, NULL) : pin == NULL ? ERR_NOT_FOUND : ERR_OK;
+        if (pin != NULL) {
+            size_t n;
+            const char *value = rocksdb_pinnableslice_value(pin, &n);
+            buf_put(out, value, n);
+            rocksdb_pinnableslice_destroy(pin);
+        }
+    }
+    done(r);
+    return e;
+}
+
+static struct kv_snapshot *rocks_snapshot(struct kv *kv)
+{
+    struct rocks *r = rocks_of(kv);
+    struct kv_snapshot *s = mem_zalloc(sizeof *s);
+    rocksdb_t *db = use(r);
+    s->read = rocksdb_readoptions_create();
+    if (db != NULL) {
+        s->snap = rocksdb_create_snapshot(db);
+        rocksdb_readoptions_set_snapshot(s->read, s->snap);
+    }
+    return s;
+}
+
+static void rocks_release(struct kv *kv, struct kv_snapshot *s)
+{
+    if (s == NULL)
+        return;
+    struct rocks *r = rocks_of(kv);
+    if (s->snap != NULL)
+        rocksdb_release_snapshot(r->db, s->snap);
+    rocksdb_readoptions_destroy(s->read);
+    free(s);
+    done(r);
+}
+
+/* The first key after every key with this prefix; 0 bytes if there is none. */
+static size_t prefix_end(const uint8_t *prefix, size_t n, uint8_t *end)
+{
+    for (; n > 0; n--) {
+        if (prefix[n - 1] == 0xff)
+            continue;
+        memcpy(end, prefix, n);
+        end[n - 1]++;
+        return n;
+    }
+    return 0;
+}
+
+static struct kv_iter *rocks_iter(struct kv *kv, const struct kv_snapshot *snap, struct bytes prefix)
+{
+    assert(prefix.n <= KV_KEY_MAX);
+    struct rocks *r = rocks_of(kv);
+    struct kv_iter *it = mem_zalloc(sizeof *it);
+    rocksdb_t *db = use(r);
+    it->rocks = r;
+    it->read = rocksdb_readoptions_create();
+    it->prefix_n = prefix.n;
+    if (prefix.n > 0)
+        memcpy(it->prefix, prefix.p, prefix.n);
+    it->end_n = prefix_end(it->prefix, prefix.n, it->end);
+    if (it->end_n > 0)
+        rocksdb_readoptions_set_iterate_upper_bound(it->read, (const char *)it->end, it->end_n);
+    if (prefix.n > 0)
+        rocksdb_readoptions_set_iterate_lower_bound(it->read, (const char *)it->prefix, prefix.n);
+    if (snap != NULL && snap->snap != NULL)
+        rocksdb_readoptions_set_snapshot(it->read, snap->snap);
+    if (db != NULL)
+        it->it = rocksdb_create_iterator(db, it->read);
+    return it;
+}
+
+static bool settled(const struct kv_iter *it)
+{
+    return rocksdb_iter_valid(it->it) != 0;
+}
+
+static bool rocks_seek(struct kv_iter *it, struct bytes key)
+{
+    if (it->it == NULL)
+        return false;
+    struct bytes prefix = bytes_of(it->prefix, it->prefix_n);
+    struct bytes from = bytes_cmp(key, prefix) < 0 ? prefix : key;
+    rocksdb_iter_seek(it->it, (const char *)from.p, from.n);
+    return settled(it);
+}
+
+static bool rocks_seek_back(struct kv_iter *it, struct bytes key)
+{
+    if (it->it == NULL || bytes_cmp(key, bytes_of(it->prefix, it->prefix_n)) < 0)
+        return false;
+    if (it->end_n > 0 && bytes_cmp(key, bytes_of(it->end, it->end_n)) >= 0)
+        rocksdb_iter_seek_to_last(it->it);
+    else
+        rocksdb_iter_seek_for_prev(it->it, (const char *)key.p, key.n);
+    return settled(it);
+}
+
+static bool rocks_next(struct kv_iter *it)
+{
+    rocksdb_iter_next(it->it);
+    return settled(it);
+}
+
+static bool rocks_prev(struct kv_iter *it)
+{
+    rocksdb_iter_prev(it->it);
+    return settled(it);
+}
+
+static struct bytes rocks_key(const struct kv_iter *it)
+{
+    size_t n;
+    const char *p = rocksdb_iter_key(it->it, &n);
+    return bytes_of(p, n);
+}
+
+static struct bytes rocks_value(const struct kv_iter *it)
+{
+    size_t n;
+    const char *p = rocksdb_iter_value(it->it, &n);
+    return bytes_of(p, n);
+}
+
+static enum err rocks_iter_close(struct kv_iter *it)
+{
+    if (it == NULL)
+        return ERR_OK;
+    enum err e = ERR_IO;
+    if (it->it != NULL) {
+        char *text = NULL;
+        rocksdb_iter_get_error(it->it, &text);
+        e = error_of(text, NULL);
+        rocksdb_iter_destroy(it->it);
+    }
+    rocksdb_readoptions_destroy(it->read);
+    struct rocks *r = it->rocks;
+    free(it);
+    done(r);
+    return e;
+}
+
+static uint64_t rocks_bytes(struct kv *kv)
+{
+    struct rocks *r = rocks_of(kv);
+    rocksdb_t *db = use(r);
+    uint64_t tables = 0, memory = 0;
+    if (db != NULL) {
+        rocksdb_property_int(db, "rocksdb.total-sst-files-size", &tables);
+        rocksdb_property_int(db, "rocksdb.cur-size-all-mem-tables", &memory);
+    }
+    done(r);
+    return tables + memory;
+}
+
+/* ---- writes ---- */
+
+static enum err write_batch(struct rocks *r, rocksdb_t *db, const struct kv_batch *batch)
+{
+    rocksdb_writebatch_t *wb = rocksdb_writebatch_create();
+    struct bytes key, value;
+    for (size_t at = 0; kv_batch_next(batch, &at, &key, &value);)
+        if (value.p != NULL)
+            rocksdb_writebatch_put(wb, (const char *)key.p, key.n, (const char *)value.p, value.n);
+        else
+            rocksdb_writebatch_delete(wb, (const char *)key.p, key.n);
+    char *text = NULL;
+    rocksdb_write(db, r->sync, wb, &text);
+    rocksdb_writebatch_destroy(wb);
+    return error_of(text, NULL);
+}
+
+/* After one failure everything is refused until `reopen`: a later write must not land where an earlier one was lost. */
+static enum err rocks_write(struct kv *kv, const struct kv_batch *batch)
+{
+    struct rocks *r = rocks_of(kv);
+    rocksdb_t *db = use(r);
+    enum err e = r->refused;
+    if (e == ERR_OK && db != NULL) {
+        e = write_batch(r, db, batch);
+        r->refused = e;
+    }
+    done(r);
+    return e;
+}
+
+/* ---- opening, reopening, closing ---- */
+
+static rocksdb_options_t *make_options(struct rocks *r, const struct kv_rocks_config *c)
+{
+    rocksdb_options_t *o = rocksdb_options_create();
+    r->cache = rocksdb_cache_create_lru(c->cache_mb << 20);
+    r->table = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_cache(r->table, r->cache);
+    rocksdb_block_based_options_set_block_size(r->table, BLOCK_BYTES);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(r->table, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(r->table, 1);
+    rocksdb_block_based_options_set_whole_key_filtering(r->table, 1);
+    rocksdb_block_based_options_set_filter_policy(r->table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+    rocksdb_options_set_block_based_table_factory(o, r->table);
+    rocksdb_options_set_create_if_missing(o, 1);
+    rocksdb_options_set_write_buffer_size(o, c->write_buffer_mb << 20);
+    rocksdb_options_set_max_write_buffer_number(o, 2);
+    rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
+    rocksdb_options_set_memtable_whole_key_filtering(o, 1);
+    rocksdb_options_set_max_total_wal_size(o, (uint64_t)c->write_buffer_mb << 20);
+    rocksdb_options_set_max_background_jobs(o, BACKGROUND_JOBS);
+    rocksdb_options_set_max_open_files(o, OPEN_FILES_MAX);
+    rocksdb_options_set_compression(o, rocksdb_lz4_compression);
+    rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
+    rocksdb_options_set_wal_recovery_mode(o, rocksdb_point_in_time_recovery);
+    rocksdb_options_set_recycle_log_file_num(o, 0);
+    rocksdb_options_set_manual_wal_flush(o, 0);
+    rocksdb_options_set_max_log_file_size(o, LOG_BYTES_MAX);
+    rocksdb_options_set_keep_log_file_num(o, LOG_FILES);
+    rocksdb_options_set_info_log_level(o, 2 /* warnings */);
+    return o;
+}
+
+static enum err open_db(struct rocks *r, enum open_mode mode, struct buf *why)
+{
+    char *text = NULL;
+    r->db = mode == OPEN_WRITE ? rocksdb_open(r->options, r->path, &text)
+                               : rocksdb_open_for_read_only(r->options, r->path, 0, &text);
+    return error_of(text, why);
+}
+
+static enum err probe_error(int error)
+{
+    return error == ENOSPC || error == EDQUOT ? ERR_NO_SPACE : error == EROFS ? ERR_READ_ONLY : ERR_IO;
+}
+
+/* Whether the directory takes PROBE_BYTES again, asked before the working handle is given up. */
+static enum err probe_room(const struct rocks *r)
+{
+    struct buf name = {0};
+    buf_printf(&name, "%s/PROBE", r->path);
+    int fd = open(buf_cstr(&name), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    enum err e = ERR_OK;
+    if (fd < 0) {
+        e = probe_error(errno);
+    } else {
+        int error = posix_fallocate(fd, 0, PROBE_BYTES);
+        e = error == 0 ? ERR_OK : probe_error(error);
+        close(fd);
+        unlink(buf_cstr(&name));
+    }
+    buf_close(&name);
+    return e;
+}
+
+/* With all users gone: close, open again; where that fails, at least for reading. */
+static void swap_handle(struct rocks *r)
+{
+    if (r->db != NULL)
+        rocksdb_close(r->db);
+    r->refused = open_db(r, OPEN_WRITE, NULL);
+    if (r->refused != ERR_OK && open_db(r, OPEN_READ, NULL) != ERR_OK)
+        r->db = NULL;
+}
+
+static enum err rocks_reopen(struct kv *kv)
+{
+    struct rocks *r = rocks_of(kv);
+    enum err e = probe_room(r);
+    if (e != ERR_OK)
+        return e;
+    pthread_mutex_lock(&r->lock);
+    while (r->users > 0)
+        pthread_cond_wait(&r->idle, &r->lock);
+    swap_handle(r);
+    e = r->refused;
+    pthread_mutex_unlock(&r->lock);
+    return e;
+}
+
+static void rocks_close(struct kv *kv)
+{
+    if (kv == NULL)
+        return;
+    struct rocks *r = rocks_of(kv);
+    assert(r->users == 0);
+    if (r->db != NULL)
+        rocksdb_close(r->db);
+    rocksdb_readoptions_destroy(r->read);
+    rocksdb_writeoptions_destroy(r->sync);
+    rocksdb_options_destroy(r->options);
+    rocksdb_block_based_options_destroy(r->table);
+    rocksdb_cache_destroy(r->cache);
+    pthread_cond_destroy(&r->idle);
+    pthread_mutex_destroy(&r->lock);
+    free(r->path);
+    free(r);
+}
+
+static const struct kv_ops rocks_ops = {
+    .get = rocks_get, .write = rocks_write, .snapshot = rocks_snapshot, .release = rocks_release,
+    .iter = rocks_iter, .seek = rocks_seek, .seek_back = rocks_seek_back, .next = rocks_next, .prev = rocks_prev,
+    .key = rocks_key, .value = rocks_value, .iter_close = rocks_iter_close,
+    .bytes = rocks_bytes, .reopen = rocks_reopen, .close = rocks_close,
+};
+
+enum err kv_rocks_open(struct kv **out, const struct kv_rocks_config *config, struct buf *why)
+{
+    struct rocks *r = mem_zalloc(sizeof *r);
+    r->kv.ops = &rocks_ops;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->idle, NULL);
+    r->path = mem_strdup(config->path);
+    r->options = make_options(r, config);
+    r->read = rocksdb_readoptions_create();
+    r->sync = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(r->sync, 1);
+    r->refused = config->read_only ? ERR_READ_ONLY : ERR_OK;
+    enum err e = open_db(r, config->read_only ? OPEN_READ : OPEN_WRITE, why);
+    if (e != ERR_OK) {
+        r->db = NULL;
+        rocks_close(&r->kv);
+        return e;
+    }
+    *out = &r->kv;
+    return ERR_OK;
+}
