@@ -6,11 +6,15 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void tmpdir_new(char *out, size_t size)
 {
     const char *base = getenv("TMPDIR");
-    int n = snprintf(out, size, "%s/souk-test-XXXXXX", base != NULL ? base : "/tmp");
+    enum { RANDOM_CHARACTERS = 6 };
+    int n = snprintf(out, size, "%s/souk-test-%*s", base != NULL ? base : "/tmp", RANDOM_CHARACTERS, "");
+    if (n > RANDOM_CHARACTERS && (size_t)n < size)
+        memset(out + n - RANDOM_CHARACTERS, 'X', RANDOM_CHARACTERS);
     if (n < 0 || (size_t)n >= size || mkdtemp(out) == NULL) {
         perror("tmpdir_new");
         abort();

@@ -1,6 +1,7 @@
 /*
  * The contract of store/kv.h, run against both back ends: what holds in memory holds on disk.
  */
+#include "crdt/alloc.h"
 #include "crdt/rng.h"
 #include "store/kv.h"
 #include "tests/lib/tmpdir.h"
@@ -227,7 +228,7 @@ EACH_BACKEND(an_iterator_sees_the_state_it_began_with)
 EACH_BACKEND(large_values_and_long_keys)
 {
     size_t n = KV_VALUE_MAX;
-    uint8_t *value = malloc(n), key[KV_KEY_MAX];
+    uint8_t *value = mem_alloc(n), key[KV_KEY_MAX];
     struct rng rng;
     rng_seed(&rng, 7);
     rng_bytes(&rng, value, n);
