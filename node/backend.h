@@ -18,7 +18,8 @@ struct backend_hooks {
     unsigned (*token)(void *ctx, struct bytes bearer, uint64_t *token, unsigned *retry_s);
     /* Admin verbs that the backend does not know itself. Must end in api_call_done, then or later. */
     void (*admin)(void *ctx, struct api_call *call);
-    /* Runs work(arg) off the event loop, then done(arg) on it. Both exactly once. Running both at once is allowed. */
+    /* Runs work(arg) off the event loop, then done(arg) on it, both exactly once; then drains the node (done may queue
+     * writes). Running both at once is allowed. */
     void (*defer)(void *ctx, void (*work)(void *arg), void (*done)(void *arg), void *arg);
     /* Checks of readiness that only the process knows (disk space and the like): appends to the JSON array of checks,
      * returns false if one failed. May be NULL. */

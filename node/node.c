@@ -338,6 +338,17 @@ void node_input(struct node *n, const struct node_event *event, uint64_t now_ms)
 
 enum err node_write(struct node *n, const struct node_write *w)
 {
+    if (n->disk != ERR_OK)
+        return n->disk;
+    struct queued_write *copy = queued_write_new(w);
+    enum err e = queue_write(&n->queue, copy);
+    if (e != ERR_OK)
+        free(copy);
+    return e;
+}
+
+enum err node_write_queued(struct node *n, struct queued_write *w)
+{
     return n->disk != ERR_OK ? n->disk : queue_write(&n->queue, w);
 }
 

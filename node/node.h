@@ -85,7 +85,10 @@ struct node_write {
     void *ctx;                  /* the caller's, returned with the result */
 };
 SOUK_MUST_USE enum err node_write(struct node *n, const struct node_write *w);
-/* Both put work into the queue: drain node_next afterwards. */
+/* The same for a write that was copied already (node/queue.h); taken over only on ERR_OK. */
+struct queued_write;
+SOUK_MUST_USE enum err node_write_queued(struct node *n, struct queued_write *w);
+/* All of these put work into the queue: drain node_next afterwards. */
 /* A bundle handed in by a client (POST /deltas). */
 SOUK_MUST_USE enum err node_hand_in(struct node *n, struct bytes bundle, void *ctx);
 struct node_result {

@@ -73,10 +73,8 @@ static struct bytes keep(uint8_t **at, struct bytes x)
     return kept;
 }
 
-enum err queue_write(struct queue *q, const struct node_write *w)
+struct queued_write *queued_write_new(const struct node_write *w)
 {
-    if (q->write_count >= NODE_PENDING_WRITES)
-        return ERR_BUSY;
     size_t fields = w->change.field_count;
     size_t text = w->name.n;
     for (size_t i = 0; i < fields; i++)
@@ -90,9 +88,17 @@ enum err queue_write(struct queue *q, const struct node_write *w)
         field[i] = (struct field){.name = keep(&at, w->change.fields[i].name),
                                   .value = keep(&at, w->change.fields[i].value)};
     copy->write.change.fields = field;
+    return copy;
+}
+
+enum err queue_write(struct queue *q, struct queued_write *w)
+{
+    assert(w->next == NULL);
+    if (q->write_count >= NODE_PENDING_WRITES)
+        return ERR_BUSY;
     q->write_count++;
-    *q->writes_end = copy;
-    q->writes_end = &copy->next;
+    *q->writes_end = w;
+    q->writes_end = &w->next;
     return ERR_OK;
 }
 

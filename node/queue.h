@@ -32,7 +32,10 @@ void queue_close(struct queue *q);
 bool queue_empty(const struct queue *q);
 /* ERR_BUSY: at its bound (NODE_PENDING_BYTES_MAX, NODE_PENDING_WRITES). */
 SOUK_MUST_USE enum err queue_bundle(struct queue *q, const struct queued_bundle *b);
-SOUK_MUST_USE enum err queue_write(struct queue *q, const struct node_write *w);
+/* A copy of a write with everything it points to but its author. Pure: may be made on any thread; freed with free(). */
+struct queued_write *queued_write_new(const struct node_write *w);
+/* Takes w over unless it returns ERR_BUSY. */
+SOUK_MUST_USE enum err queue_write(struct queue *q, struct queued_write *w);
 
 /* A job and what it was made from. `job` comes first: the node gets it back by address. */
 struct batch {

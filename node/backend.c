@@ -1,0 +1,383 @@
+/*
+ * Answers the API's calls. Point reads are answered at once; scans go to a worker thread; writes wait for the commit.
+ * Owns nothing of the node: it borrows the node, the store and the hooks of the process.
+ */
+#include "node/backend_internal.h"
+
+#include "crdt/alloc.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct backend *backend_new(struct node *node, struct store *store, const struct backend_config *config,
+                            const struct backend_hooks *hooks)
+{
+    struct backend *b = mem_zalloc(sizeof *b);
+    b->node = node;
+    b->store = store;
+    b->config = *config;
+    b->hooks = *hooks;
+    b->env.store = store;
+    b->env.node = config->node;
+    memcpy(b->env.cursors.secret, config->cursor_secret, sizeof b->env.cursors.secret);
+    return b;
+}
+
+void backend_free(struct backend *b)
+{
+    free(b);
+}
+
+void backend_set_api(struct backend *b, struct api *api)
+{
+    b->api = api;
+}
+
+void backend_stop(struct backend *b)
+{
+    b->stopping = true;
+}
+
+void backend_fail(struct api_call *call, enum err e, const char *detail)
+{
+    call->err = e;
+    if (detail != NULL)
+        buf_put_str(&call->detail, detail);
+    api_call_done(call);
+}
+
+void backend_ok(struct api_call *call)
+{
+    call->err = ERR_OK;
+    api_call_done(call);
+}
+
+/* ---- reads ------------------------------------------------------------------------------------------------------- */
+
+static enum err put_entry(struct backend *b, struct api_call *call, const struct id *id)
+{
+    struct entry_info info;
+    enum err e = query_entry(&b->env, call->kind, id, &info, &call->out);
+    if (e != ERR_OK)
+        return e;
+    call->id_out = *id;
+    call->revision_out = info.revision;
+    call->has_revision = !info.incomplete;
+    return ERR_OK;
+}
+
+static enum err put_named(struct backend *b, struct api_call *call)
+{
+    return put_entry(b, call, &call->id);
+}
+
+static void call_find(struct backend *b, struct api_call *call)
+{
+    struct id ids[NAME_MATCHES_MAX];
+    size_t n = query_name(b->store, call->kind, call->name, ids, NAME_MATCHES_MAX);
+    for (size_t i = 0; i < n && i < NAME_MATCHES_MAX; i++)
+        buf_put(&call->out, ids[i].b, ID_BYTES);
+    call->err = n == 0 ? ERR_NOT_FOUND : ERR_OK;
+    api_call_done(call);
+}
+
+/* A read that runs on a worker thread. */
+struct deferred {
+    struct backend *backend;
+    struct api_call *call;
+    enum err (*work)(struct backend *b, struct api_call *call);
+};
+
+static void deferred_work(void *arg)
+{
+    struct deferred *d = arg;
+    d->call->err = d->work(d->backend, d->call);
+}
+
+static void deferred_done(void *arg)
+{
+    struct deferred *d = arg;
+    struct api_call *call = d->call;
+    free(d);
+    api_call_done(call);
+}
+
+void backend_defer(struct backend *b, struct api_call *call,
+                   enum err (*work)(struct backend *b, struct api_call *call))
+{
+    struct deferred *d = mem_alloc(sizeof *d);
+    *d = (struct deferred){.backend = b, .call = call, .work = work};
+    b->hooks.defer(b->hooks.ctx, deferred_work, deferred_done, d);
+}
+
+static enum err work_list(struct backend *b, struct api_call *call)
+{
+    return query_run(&b->env, call->query, &call->out);
+}
+
+static void call_revision(struct backend *b, struct api_call *call)
+{
+    char hex[ID_HEX_SIZE];
+    call->err = store_revision(b->store, &call->id, &call->revision, &call->out);
+    if (call->err == ERR_OK) {
+        key_hex(hex, &b->config.node);
+        buf_printf(&call->out, ",\"served_by\":\"%s\"}}", hex);
+    }
+    api_call_done(call);
+}
+
+static enum err put_bundle(struct backend *b, struct api_call *call)
+{
+    return store_bundle(b->store, &call->id, &call->out);
+}
+
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
+
+struct waiter *backend_waiter(struct api_call *call)
+{
+    struct waiter *w = mem_zalloc(sizeof *w);
+    w->call = call;
+    return w;
+}
+
+static enum write_guard guard_of(enum api_guard guard)
+{
+    switch (guard) {
+    case API_GUARD_NONE:
+        return GUARD_NONE;
+    case API_GUARD_CREATE:
+        return GUARD_CREATE;
+    case API_GUARD_REVISION:
+        return GUARD_REVISION;
+    case API_GUARD_EXISTS:
+        return GUARD_EXISTS;
+    }
+    return GUARD_NONE;
+}
+
+/* Who signs and which entry is meant. `name` receives the entry's name. */
+static enum err address_write(struct backend *b, struct api_call *call, struct node_write *w,
+                              struct buf *name)
+{
+    struct entry_info info;
+    w->author = b->hooks.author(b->hooks.ctx, call->token, call->as);
+    if (w->author == NULL) {
+        buf_put_str(&call->detail, "the key that this token signs as is not on this node");
+        return ERR_DENIED;
+    }
+    w->kind = call->kind;
+    if (call->by_name) {
+        w->owner = w->author->key;
+        w->name = call->name;
+        return ERR_OK;
+    }
+    enum err e = store_entry(b->store, &call->id, &info, name);
+    if (e != ERR_OK || info.kind != call->kind)
+        return e != ERR_OK ? e : ERR_NOT_FOUND;
+    if (call->name.n > 0 && !bytes_eq(call->name, buf_view(name))) {
+        buf_put_str(&call->detail, "an entry keeps its name: register the new name and delete this entry");
+        return ERR_INVALID;
+    }
+    w->owner = info.owner;
+    w->name = buf_view(name);
+    return ERR_OK;
+}
+
+static void call_write(struct backend *b, struct api_call *call, enum write_action action)
+{
+    struct buf name = {0};
+    struct node_write w = {.action = action,
+                           .guard = guard_of(call->guard),
+                           .revision = call->revision,
+                           .change = call->change,
+                           .writer = call->key,
+                           .ctx = backend_waiter(call)};
+    enum err e = address_write(b, call, &w, &name);
+    if (e == ERR_OK && action == WRITE_PUT)
+        e = backend_check_name(call, w.name);
+    if (e == ERR_OK)
+        e = node_write(b->node, &w);
+    buf_close(&name);
+    if (e == ERR_OK)
+        return;
+    free(w.ctx);
+    backend_fail(call, e, NULL);
+}
+
+enum err backend_check_name(struct api_call *call, struct bytes name)
+{
+    if (name.n == 0 || name.n > MODEL_NAME_MAX || !utf8_valid(name)) {
+        buf_printf(&call->detail, "a name is 1 to %d bytes of UTF-8, this one has %zu", MODEL_NAME_MAX,
+                   name.n);
+        return ERR_INVALID;
+    }
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] < 0x20 || name.p[i] == 0x7f) {
+            buf_put_str(&call->detail, "a name has no control characters");
+            return ERR_INVALID;
+        }
+    return ERR_OK;
+}
+
+static void call_delta_put(struct backend *b, struct api_call *call)
+{
+    struct waiter *w = backend_waiter(call);
+    enum err e = node_hand_in(b->node, call->body, w);
+    if (e == ERR_OK)
+        return;
+    free(w);
+    backend_fail(call, e, NULL);
+}
+
+static void bundle_answer(struct api_call *call, const struct node_result *r)
+{
+    static const char *const verdict[] = {[VERDICT_NEW] = "new",
+                                          [VERDICT_KNOWN] = "known",
+                                          [VERDICT_ASIDE] = "aside",
+                                          [VERDICT_DEFERRED] = "deferred",
+                                          [VERDICT_REFUSED] = "refused"};
+    char hex[ID_HEX_SIZE];
+    call->err = r->why;
+    if (r->why != ERR_OK || r->verdict == VERDICT_REFUSED || r->verdict == VERDICT_DEFERRED) {
+        if (call->err == ERR_OK)
+            call->err = r->verdict == VERDICT_DEFERRED ? ERR_AHEAD : ERR_FORM;
+        buf_printf(&call->detail, "the delta was not taken: %s", err_text(call->err));
+        return;
+    }
+    id_hex(hex, &r->item.id);
+    call->id_out = r->item.id;
+    call->created = r->verdict == VERDICT_NEW;
+    buf_printf(&call->out, "{\"id\":\"%s\",\"verdict\":\"%s\"}", hex, verdict[r->verdict]);
+}
+
+static void write_answer(struct backend *b, struct api_call *call, const struct node_result *r)
+{
+    call->err = r->why;
+    call->id_out = r->entry;
+    call->created = r->created;
+    if (r->why != ERR_OK || call->op == API_DELETE)
+        return;
+    if (call->op == API_WRITER_ADD || call->op == API_WRITER_REMOVE) {
+        call->err = backend_put_writers(b, call, &r->entry);
+        return;
+    }
+    call->err = put_entry(b, call, &r->entry);
+}
+
+void backend_drain(struct backend *b, uint64_t now_ms)
+{
+    struct node_result r;
+    b->now_ms = now_ms;
+    while (node_result_next(b->node, &r)) {
+        struct waiter *w = r.ctx;
+        if (w == NULL)
+            continue;
+        if (w->import != NULL) {
+            backend_import_result(w, &r);
+            continue;
+        }
+        struct api_call *call = w->call;
+        free(w);
+        if (r.is_bundle)
+            bundle_answer(call, &r);
+        else
+            write_answer(b, call, &r);
+        api_call_done(call);
+    }
+}
+
+/* ---- dispatch ---------------------------------------------------------------------------------------------------- */
+
+static enum err put_writers(struct backend *b, struct api_call *call)
+{
+    return backend_put_writers(b, call, &call->id);
+}
+
+static void call_now(struct backend *b, struct api_call *call,
+                     enum err (*work)(struct backend *b, struct api_call *call))
+{
+    call->err = work(b, call);
+    api_call_done(call);
+}
+
+static void backend_call(void *ctx, struct api_call *call)
+{
+    struct backend *b = ctx;
+    switch (call->op) {
+    case API_GET:
+        call_now(b, call, put_named);
+        break;
+    case API_FIND:
+        call_find(b, call);
+        break;
+    case API_LIST:
+        backend_defer(b, call, work_list);
+        break;
+    case API_WRITE:
+        call_write(b, call, WRITE_PUT);
+        break;
+    case API_DELETE:
+        call_write(b, call, WRITE_DELETE);
+        break;
+    case API_WRITER_ADD:
+        call_write(b, call, WRITE_GRANT);
+        break;
+    case API_WRITER_REMOVE:
+        call_write(b, call, WRITE_REVOKE);
+        break;
+    case API_WRITERS:
+        call_now(b, call, put_writers);
+        break;
+    case API_HISTORY:
+        backend_defer(b, call, backend_work_history);
+        break;
+    case API_REVISION:
+        call_revision(b, call);
+        break;
+    case API_CHANGES:
+        call_now(b, call, backend_put_changes);
+        break;
+    case API_DELTA_PUT:
+        call_delta_put(b, call);
+        break;
+    case API_DELTA_GET:
+        call_now(b, call, put_bundle);
+        break;
+    case API_STATUS:
+        backend_status(b, call);
+        break;
+    case API_METRICS:
+        backend_metrics(b, call);
+        break;
+    case API_READY:
+        backend_ready(b, call);
+        break;
+    case API_DASHBOARD:
+        backend_dashboard(b, call);
+        break;
+    case API_ADMIN:
+        backend_admin(b, call);
+        break;
+    }
+}
+
+static unsigned backend_token(void *ctx, struct bytes bearer, uint64_t *token, unsigned *retry_s)
+{
+    struct backend *b = ctx;
+    return b->hooks.token(b->hooks.ctx, bearer, token, retry_s);
+}
+
+/* Results of abandoned calls are dropped by the engine; there is nothing to stop here. */
+static void backend_cancel(void *ctx, struct api_call *call)
+{
+    (void)ctx;
+    (void)call;
+}
+
+struct api_backend backend_api(struct backend *b)
+{
+    return (struct api_backend){
+        .ctx = b, .call = backend_call, .token = backend_token, .cancel = backend_cancel};
+}

@@ -1,0 +1,58 @@
+/*
+ * What the parts of the backend share: backend.c (dispatch, entries, writes), backend_read.c (history, changes,
+ * writers), backend_status.c (status, readiness, metrics, the page), backend_admin.c (admin verbs, import).
+ */
+#ifndef SOUK_NODE_BACKEND_INTERNAL_H
+#define SOUK_NODE_BACKEND_INTERNAL_H
+
+#include "node/backend.h"
+#include "node/query.h"
+
+struct backend {
+    struct node *node;
+    struct store *store;
+    struct api *api;
+    struct backend_config config;
+    struct backend_hooks hooks;
+    struct query_env env;
+    bool stopping;
+    uint64_t now_ms;
+    bool hash_known;           /* state_hash below belongs to change number hash_seq */
+    uint64_t hash_seq;
+    struct id hash;
+};
+
+/* Who waits for a write: a call of its own, or one row of an import. The ctx of every node_write. */
+struct import_run;
+struct waiter {
+    struct api_call *call;
+    struct import_run *import; /* NULL: the call waits for this write alone */
+    size_t row;
+};
+struct waiter *backend_waiter(struct api_call *call); /* freed by backend_drain, or by the caller if the write was refused */
+
+/* Answer a call. `detail` may be NULL. */
+void backend_fail(struct api_call *call, enum err e, const char *detail);
+void backend_ok(struct api_call *call);
+/* Runs work on a worker thread, its result is the call's; then answers the call. */
+void backend_defer(struct backend *b, struct api_call *call,
+                   enum err (*work)(struct backend *b, struct api_call *call));
+/* ERR_INVALID with a detail in the call where an entry may not be called so. */
+SOUK_MUST_USE enum err backend_check_name(struct api_call *call, struct bytes name);
+
+SOUK_MUST_USE enum err backend_put_writers(struct backend *b, struct api_call *call, const struct id *id);
+SOUK_MUST_USE enum err backend_put_changes(struct backend *b, struct api_call *call);
+SOUK_MUST_USE enum err backend_work_history(struct backend *b, struct api_call *call);
+
+void backend_status(struct backend *b, struct api_call *call);
+void backend_ready(struct backend *b, struct api_call *call);
+void backend_metrics(struct backend *b, struct api_call *call);
+void backend_dashboard(struct backend *b, struct api_call *call);
+void backend_put_peers(struct backend *b, struct buf *out);
+
+void backend_admin(struct backend *b, struct api_call *call);
+void backend_import(struct backend *b, struct api_call *call);
+/* The result of one row of an import; w belongs to the import. */
+void backend_import_result(struct waiter *w, const struct node_result *r);
+
+#endif
