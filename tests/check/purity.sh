@@ -6,7 +6,7 @@ build=${SOUK_BUILD:-$top/build}
 
 impure='^(uv_.*|rocksdb_.*|sqlite3_.*|curl_.*'
 impure+='|time|gettimeofday|clock|clock_gettime|timespec_get|nanosleep|usleep|sleep|localtime.*|gmtime.*|setitimer|alarm'
-impure+='|s?rand|rand_r|s?random|[demlj]rand48|getrandom|getentropy|arc4random.*|randombytes.*|crypto_[a-z0-9_]*keypair|crypto_[a-z0-9_]*_keygen'
+impure+='|s?rand|rand_r|s?random|[demlj]rand48|getrandom|getentropy|arc4random.*|randombytes.*|crypto_(box|kx|kem|sign|sign_ed25519)_keypair|crypto_[a-z0-9_]*_keygen'
 impure+='|socket|socketpair|bind|listen|accept4?|connect|send|sendto|sendmsg|recv|recvfrom|recvmsg|getaddrinfo|poll|select|epoll_.*'
 impure+='|open|open64|openat|openat64|fopen|fopen64|fdopen|freopen|read|write|pread.*|pwrite.*|fsync|fdatasync|rename|unlink|mkdir|opendir|stat|fstat|lstat|access|mmap|mmap64|chmod|printf|puts|putchar|stdout|stdin'
 impure+='|fork|vfork|exec[vlpe]*|posix_spawn.*|system|popen|kill|signal|sigaction|pthread_.*|thrd_.*|mtx_.*|getenv|secure_getenv|setenv|getpid|gethostname|exit|_exit|syscall|ioctl)$'
