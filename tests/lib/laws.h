@@ -1,0 +1,13 @@
+/*
+ * The laws of MODEL 8 as functions over histories: those that the definition itself must keep, and those that the
+ * store must keep against the definition.
+ */
+#ifndef SOUK_TESTS_LAWS_H
+#define SOUK_TESTS_LAWS_H
+
+#include "tests/lib/history.h"
+
+extern const struct law model_laws[];
+extern const size_t model_law_count;
+
+#endif
