@@ -1,0 +1,87 @@
+/*
+ * Builds the node's own entry and compares it with the one that is shown. Pure but for the queue it writes to.
+ */
+#include "node/describe.h"
+
+#include "crdt/codec.h"
+#include "crdt/record.h"
+#include "node/jsonscan.h"
+
+#include <assert.h>
+
+#define DESCRIBED_FIELDS 3
+
+static void put_text_or_nil(struct buf *out, const char *text)
+{
+    if (text[0] == 0)
+        mp_put_nil(out);
+    else
+        mp_put_str(out, bytes_str(text));
+}
+
+static void put_list(struct buf *out, const char *text)
+{
+    mp_put_array(out, text[0] != 0);
+    if (text[0] != 0)
+        mp_put_str(out, bytes_str(text));
+}
+
+/* Is the value shown the text, or null where the text is empty? */
+static bool shows(struct bytes value, const char *text)
+{
+    return text[0] == 0 ? bytes_eq(value, bytes_str("null")) : jsonscan_is(value, bytes_str(text));
+}
+
+static bool shows_list(struct bytes list, const char *text)
+{
+    size_t at = 0;
+    struct bytes first = jsonscan_item(list, &at);
+    if (text[0] == 0)
+        return first.p == NULL;
+    return jsonscan_is(first, bytes_str(text)) && jsonscan_item(list, &at).p == NULL;
+}
+
+static bool is_shown(const struct store *s, const struct id *entry, const struct node_description *d)
+{
+    struct buf json = {0};
+    struct entry_info info;
+    bool same = false;
+    if (store_get(s, KIND_NODE, entry, &info, &json) == ERR_OK) {
+        buf_put_str(&json, "}}");
+        struct bytes record = jsonscan_member(buf_view(&json), "node");
+        same = shows(jsonscan_member(record, "http_url"), d->http_url) &&
+               shows_list(jsonscan_member(record, "mesh_addresses"), d->mesh_address) &&
+               jsonscan_is(jsonscan_member(record, "version"), bytes_str(d->version));
+    }
+    buf_close(&json);
+    return same;
+}
+
+enum err node_describe(struct node *n, const struct store *s, struct author *self,
+                       const struct node_description *d)
+{
+    struct id entry;
+    entry_id(&entry, KIND_NODE, &self->key, bytes_str(d->name));
+    if (is_shown(s, &entry, d))
+        return ERR_OK;
+    struct buf url = {0}, addresses = {0}, version = {0};
+    put_text_or_nil(&url, d->http_url);
+    put_list(&addresses, d->mesh_address);
+    mp_put_str(&version, bytes_str(d->version));
+    struct field fields[DESCRIBED_FIELDS] = {
+        {.name = bytes_str("http_url"), .value = buf_view(&url)},
+        {.name = bytes_str("mesh_addresses"), .value = buf_view(&addresses)},
+        {.name = bytes_str("version"), .value = buf_view(&version)}};
+    struct node_write w = {.action = WRITE_PUT,
+                           .kind = KIND_NODE,
+                           .owner = self->key,
+                           .name = bytes_str(d->name),
+                           .author = self,
+                           .change = {.mode = CHANGE_PATCH, .field_count = DESCRIBED_FIELDS, .fields = fields}};
+    assert(d->name[0] != 0);
+    enum err e = node_write(n, &w);
+    buf_close(&url);
+    buf_close(&addresses);
+    buf_close(&version);
+    return e;
+}
