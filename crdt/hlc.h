@@ -13,7 +13,7 @@ struct hlc {
     uint64_t last; /* the greatest time this key has used */
 };
 
-/* MODEL 2: max(clock, own last, seen) + 1 tick. `seen` is the greatest time and changed_at of the
+/* max(clock, own last, seen) + 1 tick (see MODEL 2). `seen` is the greatest time and changed_at of the
  * parents (0: none). Saturates below HLC_NEVER. */
 uint64_t hlc_next(struct hlc *h, uint64_t now_ms, uint64_t seen);
 uint64_t hlc_from_ms(uint64_t ms);
