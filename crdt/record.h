@@ -1,6 +1,7 @@
 /*
  * The schema: one static table a kind describes its records (RECORDS in api/API.md). It drives JSON in and out,
- * validation, msgpack, the OpenAPI schema, search columns and the documents. Adding a field is one line.
+ * validation, msgpack, the OpenAPI schema, search columns and the documents. Adding a field is one line. The schema
+ * is enforced where writes enter and where records are shown, never on what other nodes hold (see MODEL 3).
  */
 #ifndef SOUK_CRDT_RECORD_H
 #define SOUK_CRDT_RECORD_H
@@ -8,15 +9,19 @@
 #include "crdt/register.h"
 
 enum field_type {
-    FIELD_STRING, FIELD_UINT, FIELD_INT, FIELD_BOOL, FIELD_URL, FIELD_BASE64, FIELD_SHA256,
-    FIELD_ENUM,         /* a plain string of `values`, or {"Other": s} / {"Custom": s}     */
+    FIELD_STRING, FIELD_UINT, FIELD_INT, FIELD_BOOL,
+    FIELD_URL,          /* http or https, with a host; a `{variable}` may stand in it         */
+    FIELD_BASE64,       /* text: the standard alphabet, padded                                */
+    FIELD_SHA256,       /* text: 64 lower-case hex digits                                     */
+    FIELD_ENUM,         /* a plain string of `values`, or {"Other": s} / {"Custom": s}        */
     FIELD_ENUM_LIST,
     FIELD_STRING_LIST,
-    FIELD_STRING_MAP,   /* {str: str}                                                      */
-    FIELD_OBJECT,       /* `fields` describe its members                                   */
+    FIELD_STRING_MAP,   /* {str: str}                                                         */
+    FIELD_OBJECT,       /* `fields` describe its members; unknown members are kept            */
     FIELD_OBJECT_LIST,
-    FIELD_DECIMAL,      /* a decimal string (prices)                                       */
-    FIELD_JSON          /* any value within the limits                                     */
+    FIELD_OBJECT_MAP,   /* {str: object of `fields`}                                          */
+    FIELD_DECIMAL,      /* a decimal string (prices), at most `max` digits after the point    */
+    FIELD_JSON          /* any value within the limits                                        */
 };
 
 enum field_flag {
@@ -24,19 +29,37 @@ enum field_flag {
     FIELD_NULLABLE = 2,    /* default null                                                 */
     FIELD_BY_NODE = 4,     /* set by nodes, ignored on input, never stored                 */
     FIELD_SEARCHABLE = 8,  /* full text                                                    */
-    FIELD_FILTER = 16      /* a filter of GET /<kind>s                                      */
+    FIELD_FILTER = 16,     /* a filter of GET /<kind>s                                      */
+    FIELD_CHARS = 32,      /* min and max of a string count characters, not bytes          */
+    FIELD_HTTPS = 64       /* a URL must be https                                          */
+};
+
+/* Rules that type and bounds do not say. */
+enum field_rule {
+    RULE_NONE,
+    RULE_LINE,         /* a string without control characters                                */
+    RULE_SERVER_NAME,  /* namespace/name: ^[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+$                    */
+    RULE_ONE_VERSION,  /* one version: no range, not "latest"                                */
+    RULE_TRANSPORT,    /* object: every type but stdio needs a url                           */
+    RULE_ARGUMENT,     /* object: named needs a name, positional a valueHint or a value      */
+    RULE_UNITS         /* list of prices: each unit once                                     */
 };
 
 struct field_desc {
     const char *name;
     enum field_type type;
     unsigned flags;
-    uint64_t min, max;             /* numbers: range; strings: bytes; lists: items           */
+    enum field_rule rule;
+    uint64_t min, max;             /* numbers: range; strings: bytes; lists and maps: items   */
     uint64_t item_max;             /* lists and maps: bytes of one string                    */
     const char *const *values;     /* enums, NULL-terminated                                */
     const char *open_value;        /* "Other" or "Custom"; NULL: closed                      */
-    const char *fallback;          /* the default as JSON text; NULL: left out of the JSON    */
+    const char *fallback;          /* the default as JSON text; NULL: left out of the JSON.
+                                      Of a FIELD_OBJECT "{}": the defaults of its members   */
     const struct field_desc *fields; /* objects: name == NULL ends                           */
+    const char *not_below, *not_above; /* name of a sibling number that bounds this one; a
+                                      default that is shown gives way to a sibling's value    */
+    const char *short_form;        /* object lists: a bare string s stands for {short_form: s} */
     const char *about;             /* one sentence for the documents                         */
 };
 
@@ -44,10 +67,19 @@ struct kind_desc {
     uint64_t kind;
     const char *singular;          /* "model": JSON member and CLI word                      */
     const char *plural;            /* "models": route and list member                        */
-    const char *id_field;          /* "model_id"                                             */
+    const char *id_field;          /* "model_id"; NULL: the record does not show its id      */
     const struct field_desc *fields; /* name == NULL ends                                    */
     bool client_writes;            /* model, agent, server                                   */
 };
+
+/* Bounds of records beyond those of the data model. */
+#define RECORD_LIST_MAX   64    /* items of a list, pairs of a map                            */
+#define RECORD_ITEM_MAX   128   /* bytes of a list item, a map key, an open enum value        */
+#define RECORD_TEXT_MAX   16384 /* bytes of a description                                     */
+#define RECORD_META_MAX   4096  /* bytes of one metadata value                                */
+#define RECORD_URL_MAX    2048
+#define RECORD_DEPTH_MAX  (MODEL_DEPTH_MAX - 3) /* nested containers in one field of a body   */
+#define RECORD_FIELDS_MAX 48    /* described fields of one kind                               */
 
 const struct kind_desc *kind_by_number(uint64_t kind);   /* NULL: unknown */
 const struct kind_desc *kind_by_word(const char *word);  /* singular or plural; NULL */
@@ -61,13 +93,19 @@ struct fault {
     char detail[160];
 };
 struct faults {
-    size_t count;
+    size_t count; /* of those kept; set it to 0 to start: the list need not be cleared */
     struct fault list[FAULTS_MAX];
 };
 void faults_add(struct faults *f, const char *pointer, const char *detail, ...) __attribute__((format(printf, 3, 4)));
 
-/* Checks one field's value (canonical msgpack). False: faults says why. Unknown fields are not for this function. */
+/* Checks one field's value (canonical msgpack). False: faults (may be NULL) says why. nil, which removes a field, is
+ * a fault only of a required one. Unknown fields are not for this function. */
 bool field_check(const struct field_desc *d, const char *pointer, struct bytes value, struct faults *faults);
+/* Checks a whole record, fields by increasing name: every described field that is there, and that the required ones are.
+ * Unknown fields pass. The name is not among the fields: name_check. */
+bool record_check(const struct kind_desc *kind, const struct field *fields, size_t n, struct faults *faults);
+/* 1..200 bytes of UTF-8 without control characters; servers: their pattern. Faults are at /name. */
+bool name_check(const struct kind_desc *kind, struct bytes name, struct faults *faults);
 
 /* Writes the record as JSON: every described field in table order (a field that is missing shows its default, one that
  * does not fit goes under "foreign"), unknown fields after them. Removed fields are skipped. */
@@ -79,10 +117,18 @@ struct record_meta {
 };
 void record_json(const struct kind_desc *kind, const struct merged *record,
                  const struct record_meta *meta, struct buf *out);
+/* Writes `{"kind":"model","model":{"name":...}}` with these fields (by increasing name), no defaults, and none that
+ * does not fit: a line that `import jsonl` takes back unchanged. Without a newline. */
+void record_line(const struct kind_desc *kind, struct bytes name, const struct field *fields, size_t n, struct buf *out);
+/* The price of one `unit` ("input_token") in pico-USD: from `pricing`, for input tokens else from
+ * price_per_1m_tokens. False: none is given. */
+bool record_price(const struct merged *record, const char *unit, uint64_t *pico);
 
-/* msgpack value -> JSON text, and a JSON string literal of UTF-8 bytes (jansson has json_string and json_value). */
+/* msgpack value -> JSON text, and a JSON string literal of UTF-8 bytes (jansson has json_string and json_value). One value
+ * has one text: integers exact, floats in the shortest form that reads back the same, bin as base64, members as stored. */
 void json_put_value(struct buf *out, struct bytes value);
 void json_put_string(struct buf *out, struct bytes utf8);
+void json_put_float(struct buf *out, double v); /* finite */
 /* RFC 3339 with milliseconds, UTC: 24 characters and the NUL. */
 void json_time(char out[25], uint64_t hlc_time);
 
