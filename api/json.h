@@ -25,7 +25,9 @@ struct json_fields {
     struct field *fields;       /* by increasing name; changed_at 0; nil: remove (patch only) */
     char detail[200];           /* ERR_FORM: line, column and reason                         */
     struct buf arena;           /* what name and fields point into                           */
-    size_t capacity;
+    size_t capacity;            /* of `fields`                                               */
+    struct json_member *scratch; /* the converter's own                                      */
+    size_t scratch_count, scratch_capacity;
 };
 /* Zero-initialise before the first use; one may be used again and again: each call starts it afresh, keeping memory. */
 void json_fields_close(struct json_fields *f);
