@@ -334,7 +334,8 @@ static void check_across(struct check *c, const struct path *at, const struct fi
             fault(c, &member, "%" PRIu64 " is below %s, which is %" PRIu64, own, m->not_below, low);
     }
     struct path url = {.up = at, .key = bytes_str("url")};
-    if (d->rule == RULE_TRANSPORT && !member_is(object, "type", "stdio") && !has_member(object, "url"))
+    if (d->rule == RULE_TRANSPORT && !has_member(object, "url") &&
+        (member_is(object, "type", "sse") || member_is(object, "type", "streamable-http")))
         fault(c, &url, "is required unless type is \"stdio\"");
     struct path name = {.up = at, .key = bytes_str("name")};
     if (d->rule == RULE_ARGUMENT && member_is(object, "type", "named") && !has_member(object, "name"))
