@@ -1,6 +1,7 @@
 /* JSON of a client to fields: forms, normal forms, nulls, patches, and the way back. */
 #include "api/json.h"
 
+#include "crdt/alloc.h"
 #include "crdt/codec.h"
 #include "crdt/hlc.h"
 
@@ -156,35 +157,44 @@ Test(json, json_that_is_no_object_breaks_the_schema)
     }
 }
 
+static void put_times(struct buf *b, const char *s, int times)
+{
+    for (int i = 0; i < times; i++)
+        buf_put_str(b, s);
+}
+
+static enum err take_buf(struct buf *b)
+{
+    enum err e = json_to_fields(kind_by_word("model"), buf_view(b), JSON_PUT, &out, &faults);
+    buf_reset(b);
+    return e;
+}
+
 Test(json, sizes_and_depths_are_bounded)
 {
-    char *big = malloc(API_RECORD_MAX + 2);
-    memset(big, ' ', API_RECORD_MAX + 1);
-    memcpy(big, "{\"name\":\"m\"}", 12);
-    big[API_RECORD_MAX + 1] = 0;
-    cr_expect_eq(take("model", JSON_PUT, big), ERR_TOO_LARGE);
-    big[API_RECORD_MAX] = 0;
-    cr_expect_eq(take("model", JSON_PUT, big), ERR_OK);
-    for (int levels = 12; levels <= 15; levels++) {
-        char *p = big + sprintf(big, "{\"name\":\"m\",\"x\":");
-        for (int i = 0; i < levels; i++)
-            *p++ = '[';
-        for (int i = 0; i < levels; i++)
-            *p++ = ']';
-        memcpy(p, "}", 2);
-        cr_expect_eq(take("model", JSON_PUT, big), levels <= RECORD_DEPTH_MAX ? ERR_OK : ERR_INVALID, "%d", levels);
+    struct buf b = {0};
+    for (int over = 0; over < 2; over++) {
+        buf_put_str(&b, "{\"name\":\"m\"}");
+        put_times(&b, " ", API_RECORD_MAX - 12 + over);
+        cr_expect_eq(take_buf(&b), over ? ERR_TOO_LARGE : ERR_OK);
     }
-    char *p = big + sprintf(big, "{\"x\":");
-    memset(p, '[', 60000);
-    p[60000] = 0;
-    cr_expect_eq(take("model", JSON_PUT, big), ERR_FORM);
-    p = big + sprintf(big, "{\"name\":\"m\"");
+    for (int levels = 12; levels <= 15; levels++) {
+        buf_put_str(&b, "{\"name\":\"m\",\"x\":");
+        put_times(&b, "[", levels);
+        put_times(&b, "]", levels);
+        buf_put_str(&b, "}");
+        cr_expect_eq(take_buf(&b), levels <= RECORD_DEPTH_MAX ? ERR_OK : ERR_INVALID, "%d", levels);
+    }
+    buf_put_str(&b, "{\"x\":");
+    put_times(&b, "[", 60000);
+    cr_expect_eq(take_buf(&b), ERR_FORM);
+    buf_put_str(&b, "{\"name\":\"m\"");
     for (int i = 0; i < 1100; i++)
-        p += sprintf(p, ",\"x%d\":1", i);
-    memcpy(p, "}", 2);
-    cr_expect_eq(take("model", JSON_PUT, big), ERR_INVALID);
+        buf_printf(&b, ",\"x%d\":1", i);
+    buf_put_str(&b, "}");
+    cr_expect_eq(take_buf(&b), ERR_INVALID);
     cr_expect_str_eq(faults.list[0].detail, "has 1101 members, at most 1024 are allowed");
-    free(big);
+    buf_close(&b);
 }
 
 Test(json, numbers_keep_64_bits_or_are_faults)
@@ -196,7 +206,7 @@ Test(json, numbers_keep_64_bits_or_are_faults)
     const char *over[] = {"9223372036854775808", "-9223372036854775809", "1e999"};
     for (size_t i = 0; i < 3; i++) {
         char body[80];
-        (void)sprintf(body, "{\"name\":\"m\",\"parameters\":%s}", over[i]);
+        (void)snprintf(body, sizeof body, "{\"name\":\"m\",\"parameters\":%s}", over[i]);
         cr_expect_eq(take("model", JSON_PUT, body), ERR_INVALID);
         cr_expect(strstr(faults.list[0].detail, "out of range") != NULL);
     }
@@ -206,7 +216,7 @@ Test(json, numbers_keep_64_bits_or_are_faults)
 
 static struct merged present_of(struct json_fields *f)
 {
-    struct merged m = {.field_count = f->count, .fields = calloc(f->count + 1, sizeof *m.fields)};
+    struct merged m = {.field_count = f->count, .fields = mem_calloc(f->count + 1, sizeof *m.fields)};
     for (size_t i = 0; i < f->count; i++)
         m.fields[i].field = f->fields[i];
     return m;

@@ -34,11 +34,22 @@ static void check(const char *kind, const char *rest, const struct rule_case *ca
 #define COUNT(x) (sizeof(x) / sizeof *(x))
 #define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+/* prefix, then n times `unit`, then suffix; kept until the test ends. */
+static const char *repeat(const char *prefix, const char *unit, int n, const char *suffix)
+{
+    static struct buf kept[8];
+    static size_t used;
+    struct buf *b = &kept[used++];
+    buf_put_str(b, prefix);
+    for (int i = 0; i < n; i++)
+        buf_put_str(b, unit);
+    buf_put_str(b, suffix);
+    return buf_cstr(b);
+}
+
 Test(rules, names)
 {
-    char longest[230] = "\"name\":\"", over[230] = "\"name\":\"";
-    memset(longest + 8, 'n', 200), memcpy(longest + 208, "\"", 2);
-    memset(over + 8, 'n', 201), memcpy(over + 209, "\"", 2);
+    const char *longest = repeat("\"name\":\"", "n", 200, "\""), *over = repeat("\"name\":\"", "n", 201, "\"");
     const struct rule_case cases[] = {
         {"\"name\":\"a/b:c@d e\"", NULL, NULL},
         {"\"name\":\"\xe2\x82\xac\"", NULL, NULL},
@@ -56,22 +67,9 @@ Test(rules, names)
 
 Test(rules, text_and_lists)
 {
-    static char text[17000], over[17000], items[17000], many[17000];
-    int n = sprintf(text, "\"description\":\"");
-    memset(text + n, 'd', 16384), memcpy(text + n + 16384, "\"", 2);
-    n = sprintf(over, "\"description\":\"");
-    memset(over + n, 'd', 16385), memcpy(over + n + 16385, "\"", 2);
-    n = sprintf(items, "\"tags\":[\"t\"");
-    for (int i = 1; i < 64; i++)
-        n += sprintf(items + n, ",\"t\"");
-    (void)sprintf(items + n, "]");
-    n = sprintf(many, "\"tags\":[\"t\"");
-    for (int i = 1; i < 65; i++)
-        n += sprintf(many + n, ",\"t\"");
-    (void)sprintf(many + n, "]");
-    static char item[200], item_over[200];
-    (void)sprintf(item, "\"tags\":[\"%0128d\"]", 0);
-    (void)sprintf(item_over, "\"tags\":[\"x\",\"%0129d\"]", 0);
+    const char *text = repeat("\"description\":\"", "d", 16384, "\""), *over = repeat("\"description\":\"", "d", 16385, "\"");
+    const char *items = repeat("\"tags\":[\"t\"", ",\"t\"", 63, "]"), *many = repeat("\"tags\":[\"t\"", ",\"t\"", 64, "]");
+    const char *item = repeat("\"tags\":[\"", "i", 128, "\"]"), *item_over = repeat("\"tags\":[\"x\",\"", "i", 129, "\"]");
     const struct rule_case cases[] = {
         {text, NULL, NULL},
         {over, "/description", "16385 bytes, must have 0 to 16384"},
@@ -225,14 +223,7 @@ Test(rules, server_identity)
 
 Test(rules, server_description_counts_characters)
 {
-    char good[400] = "\"description\":\"", over[400] = "\"description\":\"";
-    char *p = good + strlen(good), *q = over + strlen(over);
-    for (int i = 0; i < 100; i++, p += 2)
-        memcpy(p, "\xc3\xa9", 2);
-    memcpy(p, "\"", 2);
-    for (int i = 0; i < 101; i++)
-        *q++ = 'd';
-    memcpy(q, "\"", 2);
+    const char *good = repeat("\"description\":\"", "\xc3\xa9", 100, "\""), *over = repeat("\"description\":\"", "d", 101, "\"");
     const struct rule_case cases[] = {
         {good, NULL, NULL},
         {over, "/description", "101 characters, must have 1 to 100"},

@@ -67,12 +67,11 @@ Test(json_text, containers_keep_their_order)
 Test(json_text, bytes_that_are_no_value_still_give_json)
 {
     const char *bad[] = {"", "\xc1", "\x92\x01", "\x81\xa1", "\xd9\x05hello", "\xa2\xff\xff", "\x82\xa1" "b\x01\xa1" "a\x01"};
-    const char *want[] = {"null", "null", "[1,null]", "{\"\":null}", "\"\"", "\"\"", "{\"b\":1,\"\":null}"};
+    const char *want[] = {"null", "null", "[]", "{}", "\"\"", "\"\"", "{\"b\":1,\"\":null}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct buf out = {0};
         json_put_value(&out, bytes_of(bad[i], strlen(bad[i])));
-        cr_expect(out.n > 0, "%zu", i);
-        (void)want;
+        cr_expect_str_eq(buf_cstr(&out), want[i], "%zu", i);
         buf_close(&out);
     }
     struct buf deep = {0}, out = {0};
