@@ -2,6 +2,7 @@
 #include "crdt/bytes.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 Test(bytes, hex_round_trip)
 {
@@ -24,4 +25,20 @@ Test(bytes, utf8_rejects_what_unicode_forbids)
         cr_assert(utf8_valid(bytes_str(good[i])), "%zu", i);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         cr_assert_not(utf8_valid(bytes_str(bad[i])), "%zu", i);
+}
+
+/* Eight bytes at a time or one by one: a bad byte is seen wherever it stands. */
+Test(bytes, utf8_sees_a_bad_byte_at_every_place)
+{
+    for (size_t n = 1; n <= 40; n++) {
+        for (size_t at = 0; at < n; at++) {
+            uint8_t text[42];
+            memset(text, 'a', sizeof text);
+            cr_assert(utf8_valid(bytes_of(text, n)));
+            text[at] = 0x80;
+            cr_assert_not(utf8_valid(bytes_of(text, n)), "%zu of %zu", at, n);
+            text[at] = 0xc3, text[at + 1] = 0xa9;
+            cr_assert_eq(utf8_valid(bytes_of(text, n)), at + 1 < n, "%zu of %zu", at, n);
+        }
+    }
 }
