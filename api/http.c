@@ -70,6 +70,33 @@ size_t http_blank(struct bytes in)
     return n;
 }
 
+static bool token_char(uint8_t c)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != 0 && memchr(marks, c, sizeof marks - 1) != NULL);
+}
+
+/* METHOD SP TARGET SP VERSION, with single blanks. */
+static bool request_line(struct bytes line)
+{
+    size_t blanks = 0;
+    for (size_t i = 0; i < line.n; i++) {
+        if (line.p[i] == '\t' || (line.p[i] == ' ' && (i == 0 || line.p[i - 1] == ' ')))
+            return false;
+        blanks += line.p[i] == ' ';
+    }
+    return blanks <= 2;
+}
+
+static bool header_line(struct bytes line)
+{
+    size_t i = 0;
+    while (i < line.n && token_char(line.p[i]))
+        i++;
+    return i > 0 && i < line.n && line.p[i] == ':';
+}
+
 /* One line without its LF. The request line and every header line end in CRLF, hold no other CR, and no header line
  * continues another. */
 static enum http_step check_line(struct http *h, struct bytes line, bool first)
@@ -82,6 +109,10 @@ static enum http_step check_line(struct http *h, struct bytes line, bool first)
         return refuse(h, 400, "bad_request",
                       first ? "the request line starts with white space"
                             : "a header continues on a second line; send it on one");
+    if (first ? !request_line(line) : !header_line(line))
+        return refuse(h, 400, "bad_request",
+                      first ? "the request line is METHOD TARGET VERSION with single spaces"
+                            : "a header is NAME: VALUE, without a space before the colon");
     return HTTP_DONE;
 }
 
