@@ -1,5 +1,5 @@
 /* Reading requests: framing, limits, and what is refused because two readers could disagree about it. */
-#include "talk.h"
+#include "tests/lib/talk.h"
 
 #include "api/http.h"
 

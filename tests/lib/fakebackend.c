@@ -1,7 +1,7 @@
 /*
  * The fake node. Plain and slow: every lookup is a scan.
  */
-#include "fakebackend.h"
+#include "tests/lib/fakebackend.h"
 
 #include "crdt/alloc.h"
 #include "crdt/codec.h"

@@ -1,7 +1,7 @@
 /*
  * The sockets' place in tests of the HTTP engine.
  */
-#include "talk.h"
+#include "tests/lib/talk.h"
 
 #include "crdt/alloc.h"
 

@@ -5,7 +5,7 @@
 #ifndef SOUK_TESTS_TALK_H
 #define SOUK_TESTS_TALK_H
 
-#include "fakebackend.h"
+#include "tests/lib/fakebackend.h"
 
 struct talk {
     struct fake *fake;
