@@ -11,6 +11,7 @@
 #include "crdt/setindex.h"
 
 #define NET_ADDR_MAX 256 /* characters of "HOST:PORT" or "KEY@HOST:PORT", with the NUL */
+#define NET_CONNS_MAX 64 /* connections that the rim need keep open at once            */
 
 struct net;
 
@@ -22,7 +23,9 @@ struct net_config {
     struct key identity;          /* the node's Ed25519 key */
     uint8_t identity_secret[64];
     uint8_t static_secret[32];    /* X25519, the Noise static key */
-    char advertise[NET_ADDR_MAX]; /* "" : none */
+    /* "" : none. A wildcard host ("0.0.0.0:7000") means: the address that a peer sees this node at, with this port. A
+     * loopback address is told only to peers that are on a loopback address themselves. */
+    char advertise[NET_ADDR_MAX];
     const struct setindex *set;   /* kept up to date by the owner, after each commit */
     uint8_t seed[32];             /* for nonces, jitter and ephemeral keys */
 };
@@ -32,12 +35,12 @@ void net_free(struct net *n);
 
 enum net_event_kind {
     NET_TICK,        /* the deadline passed */
-    NET_ACCEPTED,    /* conn, addr (of the other side) */
-    NET_CONNECTED,   /* conn, dial */
+    NET_ACCEPTED,    /* conn, addr (of the other side, numeric) */
+    NET_CONNECTED,   /* conn, dial, addr (numeric; may be NULL: the one dialed) */
     NET_DIAL_FAILED, /* dial */
     NET_DATA,        /* conn, bytes */
     NET_CLOSED,      /* conn: the other side or the network closed it */
-    NET_DRAINED,     /* conn, queued: bytes still in the rim's send queue */
+    NET_DRAINED,     /* conn, queued: bytes of NET_SEND that the rim has not yet written. After each NET_SEND, once it is written */
     NET_STORED,      /* results: what became of bundles handed out by NET_STORE, after the commit */
     NET_PUBLISH,     /* items: this node's own new deltas, after the commit */
     NET_LOADED,      /* load, bytes (a bundle; n == 0: not held), the answer to NET_LOAD */
@@ -49,7 +52,7 @@ enum net_event_kind {
 };
 
 struct net_result {
-    uint64_t tag;          /* as NET_STORE gave it */
+    uint64_t tag;          /* as NET_STORE gave it; 0: handed in by a client, to be published like an own delta if fresh */
     bool fresh;            /* VERDICT_NEW: forward it */
     bool refused;          /* not valid: score the sender down */
     bool deferred;
@@ -74,7 +77,7 @@ enum net_action_kind {
     NET_NONE,        /* nothing more to do now */
     NET_DIAL,        /* dial, addr: HOST:PORT without the key */
     NET_SEND,        /* conn, bytes */
-    NET_CLOSE,       /* conn: close after what was sent has left */
+    NET_CLOSE,       /* conn: close after what was sent has left (or a few seconds); no more events about it */
     NET_STORE,       /* tag, bytes: a bundle from a peer, to be verified and committed; answer NET_STORED */
     NET_LOAD,        /* load, id: answer NET_LOADED */
     NET_WANT_MISSING,/* a peer came up: tell which bodies are missing with net_want_body */
@@ -94,6 +97,14 @@ struct net_action {
 void net_input(struct net *n, const struct net_event *event, uint64_t now_ms);
 enum net_action_kind net_next(struct net *n, struct net_action *action);
 uint64_t net_deadline(const struct net *n); /* monotonic ms; UINT64_MAX: never */
+
+/* A full or failing disk: stop pulling, keep serving (see PROTOCOL 5). */
+enum net_intake { NET_INTAKE_OPEN, NET_INTAKE_STOPPED };
+void net_set_intake(struct net *n, enum net_intake intake);
+/* Shown entries by kind - 1, told to peers in HELLO for their progress displays. At most 16. */
+void net_set_entries(struct net *n, const uint64_t *kinds, size_t count);
+/* Says goodbye to every peer: drain the actions, then net_free. */
+void net_stop(struct net *n);
 
 /* A body that the store misses: asked from peers with back-off, bounded. */
 void net_want_body(struct net *n, const struct item *delta, uint16_t index);

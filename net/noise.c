@@ -46,7 +46,7 @@ static void hash2(enum noise_hash hash, uint8_t *out, struct bytes a, struct byt
         return;
     }
     }
-    assert(!"a hash of the table");
+    assert(false && "a hash of the table");
 }
 
 /* RFC 2104, for keys no longer than a block. */
@@ -232,7 +232,7 @@ static bool dh_token(struct noise *n, enum token t)
     case TOKEN_S:
         break;
     }
-    assert(!"a Diffie-Hellman token");
+    assert(false && "a Diffie-Hellman token");
     return false;
 }
 

@@ -1,0 +1,322 @@
+/*
+ * The inside of struct net, shared by the files that make the mesh engine: net.c (events, actions, timers), book.c
+ * (addresses and keys), links.c (connections), session.c (messages), gossip.c (broadcast), fetch.c (asking and serving), sync.c (repair).
+ * Private to net/. The bounds stand here and in PROTOCOL 6.
+ */
+#ifndef SOUK_NET_ENGINE_H
+#define SOUK_NET_ENGINE_H
+
+#include "net/conn.h"
+#include "net/net.h"
+#include "net/recent.h"
+#include "net/recon.h"
+#include "net/wants.h"
+
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
+
+#define NET_LINKS_TARGET    12          /* learned peers are dialed below this many links           */
+#define NET_LINKS_MAX       24          /* sessions; one more hears PEERS and CLOSE                 */
+#define NET_HALF_OPEN_MAX   32          /* connections without a finished handshake                 */
+#define NET_BOOK_MAX        128         /* peers remembered, pinned ones included                   */
+#define NET_PINNED_MAX      64
+#define NET_LEARNED_MAX     16          /* peers remembered from one source                         */
+
+#define NET_HANDSHAKE_MS    10000       /* from the connection to UP                                */
+#define NET_DIAL_MS         15000
+#define NET_PING_MS         15000
+#define NET_DEAD_MS         45000       /* nothing heard, or nothing drained                        */
+#define NET_MESSAGE_MS      120000      /* from the first part of a message to its last             */
+#define NET_PEERS_MS        60000       /* addresses are told again, jittered                       */
+#define NET_BACKOFF_MIN_MS  1000
+#define NET_BACKOFF_MAX_MS  30000
+#define NET_BAN_MS          600000      /* of a peer that lost all score                            */
+#define NET_STABLE_MS       10000       /* a session this long resets the back-off                  */
+
+#define NET_QUEUE_LAZY      (2u << 20)  /* bytes queued to a peer: ids only from here               */
+#define NET_QUEUE_EAGER     (512u << 10)/* ... until it falls below this                            */
+#define NET_QUEUE_MAX       (16u << 20) /* ... disconnected from here                               */
+#define NET_QUEUE_SERVE     (1u << 20)  /* answers to IWANT pause above this                        */
+#define NET_OFFERS_MAX      4096        /* ids waiting to leave in IHAVE to one peer                */
+
+#define NET_WINDOW_IDS      1024        /* ids asked of one peer and not answered                   */
+#define NET_WINDOW_MIN      8
+#define NET_WINDOW_BYTES    (8u << 20)  /* ... and bytes, by the mean of what came                  */
+#define NET_ASK_MAX         16384       /* ids queued to be asked of one peer                       */
+#define NET_ASK_MS          30000       /* no answer for this long: the ids are asked of another    */
+#define NET_ASK_ALL_MS      300000      /* ... nor does any one id wait longer                      */
+#define NET_SWEEP_MS        5000        /* how often that is looked at                              */
+#define NET_SERVE_MAX       (2 * NET_WINDOW_IDS) /* ids asked by one peer and not yet answered      */
+#define NET_STORING_MAX     4096        /* bundles handed to the store                              */
+#define NET_STORING_BYTES   (48u << 20) /* ... and their bytes                                      */
+#define NET_FORWARD_MAX     (16u << 10) /* a larger delta of others is forwarded as an id           */
+#define NET_LOADS_MAX       64          /* own deltas being loaded for broadcast                    */
+#define NET_PUBLISH_MAX     8192        /* own deltas waiting for that; beyond: as ids              */
+#define NET_BODIES_MAX      1024        /* deltas with missing bodies that are asked for            */
+#define NET_BODY_MIN_MS     2000        /* back-off of one such delta                               */
+#define NET_BODY_MAX_MS     600000
+#define NET_BODY_TRIES      16
+#define NET_MEMO_MS         300000      /* an id that was kept aside is not asked for again         */
+#define NET_MEMO_LATER_MS   30000       /* ... one that was put off                                 */
+
+#define NET_SYNC_MS         10000       /* reconciliation with a random peer, jittered by a fifth   */
+#define NET_SYNC_AGAIN_MS   1000        /* after a session that found differences                   */
+#define NET_SYNC_REPLY_MS   30000
+#define NET_SYNC_OTHER_MS   3000        /* the side with the larger set starts after this           */
+#define NET_COPY_MIN        64          /* this many missing deltas are told as a bulk copy         */
+#define NET_COPY_TELL_MS    5000
+#define NET_SYNC_ROUNDS     128         /* frames of one session                                    */
+#define NET_SYNC_OFFERS     4096        /* ids offered by one session                               */
+#define NET_RECON_BURST     1024        /* frames answered at once ...                              */
+#define NET_RECON_RATE      256         /* ... and each second                                      */
+#define NET_PUSH_BURST      4096        /* deltas pushed by one peer ...                            */
+#define NET_PUSH_RATE       2048        /* ... each second; beyond: as ids                          */
+#define NET_AUTHORS_MAX     256         /* authors whose pushes are counted                         */
+#define NET_AUTHOR_BURST    2048
+#define NET_AUTHOR_RATE     1024
+#define NET_CONTROL_BURST   256         /* PING PONG PEERS GRAFT PRUNE HINT CALL IDONTWANT ...      */
+#define NET_CONTROL_RATE    32          /* ... each second                                          */
+
+/* Scores. A peer at NET_SCORE_BAN is closed and banned for NET_BAN_MS. */
+#define NET_SCORE_MAX       100
+#define NET_SCORE_BAN       (-100)
+#define NET_SCORE_FRESH     1           /* a new delta                                              */
+#define NET_SCORE_REFUSED   (-25)       /* a delta that is not valid                                */
+#define NET_SCORE_WRONG_ID  (-50)       /* a delta under another's id                               */
+#define NET_SCORE_BODY      (-10)       /* a body that does not match                               */
+#define NET_SCORE_PROTOCOL  (-20)       /* closed for what it sent                                  */
+#define NET_SCORE_GONE      (-1)        /* announced and then not held, or never answered           */
+
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
+
+/* A token bucket in thousandths. */
+struct bucket {
+    uint64_t milli, at_ms;
+};
+bool bucket_take(struct bucket *b, uint64_t burst, uint64_t rate, uint64_t now_ms);
+
+struct link;
+
+/* A row of the address book: an address, a key, or both. */
+struct peer {
+    bool has_key, key_required; /* required: the address was given or learned with this key */
+    struct key key;
+    char addr[NET_ADDR_MAX];    /* "HOST:PORT"; "" : unknown */
+    char told[NET_ADDR_MAX];    /* the address it advertises, for others; "" : none */
+    bool pinned, self;
+    uint64_t banned_until_ms;   /* UINT64_MAX: by the operator */
+    int64_t score;
+    unsigned fails;
+    uint64_t next_dial_ms;
+    uint64_t dial;              /* under way until proved or failed; 0: none */
+    uint64_t dial_ms;           /* when it gives up */
+    struct key source;          /* who told us; zero: the operator or the peer itself */
+    uint64_t seen_ms;
+    uint64_t serial;            /* orders rows */
+    struct link *link;          /* the session, from its proof on */
+};
+
+struct link {
+    uint64_t id;                /* the rim's number */
+    struct conn conn;
+    struct peer *peer;          /* once proved; or the row that was dialed */
+    bool outbound, local;       /* local: the other end is on a loopback address */
+    bool full;                  /* one too many: PEERS, then CLOSE */
+    bool lost;                  /* the rim has closed it already */
+    bool ended;                 /* told everybody; what is in `out` still leaves */
+    uint64_t dial;
+    char addr[NET_ADDR_MAX];
+    uint64_t started_ms, up_ms, heard_ms, partial_ms, stalled_ms, ping_ms, ping_sent_ms, peers_ms;
+    uint64_t ping_token;        /* 0: none under way */
+    uint64_t rtt_ms;
+    uint64_t rim_queued;        /* bytes that the rim has not written yet */
+    bool lazy;
+    uint64_t sent_bytes, received_bytes;
+    uint64_t remote_count;      /* deltas, from HELLO */
+    int64_t skew_ms;            /* its clock minus ours */
+    struct bucket push, frames, control;
+    /* gossip */
+    struct recent known;
+    struct buf offers;          /* items that leave in the next IHAVE */
+    /* fetch */
+    struct idqueue ask;         /* ids to ask of this peer */
+    size_t asked;               /* ids asked and not answered */
+    uint64_t mean_bytes;        /* of its answers */
+    uint64_t answered_ms;       /* the last one */
+    struct idqueue serve;       /* ids it asked of us */
+    bool loading;
+    /* sync */
+    struct recon recon;
+    struct recon_diff diff;
+    bool syncing, differs, more;
+    uint64_t session, sync_heard_ms, sync_at_ms, again_ms;
+    unsigned rounds;
+    size_t offered;
+    bool synced;
+    uint64_t equal_ms;          /* when the sets were last seen equal; 0: never */
+};
+
+/* A bundle that was handed to the store. */
+struct storing {
+    bool used, answer;
+    uint64_t tag;
+    struct id id;
+    uint64_t link;
+    struct key source;
+    size_t size;
+    struct buf bundle;          /* kept after the hand-out only if it may be forwarded */
+};
+
+enum load_purpose { LOAD_FREE, LOAD_PUBLISH, LOAD_SERVE };
+struct load {
+    enum load_purpose purpose;
+    uint64_t number, link;
+    struct item item;           /* LOAD_SERVE: the id alone */
+};
+
+struct author_bucket {
+    struct key author;
+    struct bucket bucket;
+};
+
+/* A delta some of whose bodies the store misses. */
+struct missing {
+    struct id id;
+    bool wanted;                /* asked for by the owner since the last answer */
+    unsigned tries;
+    uint64_t next_ms, wait_ms;
+};
+
+struct queued_action {
+    struct net_action action;
+    char *text;
+    size_t storing;             /* NET_STORE: the slot */
+};
+
+struct net {
+    struct net_config config;
+    struct conn_identity self;
+    bool has_founder;
+    struct rng rng;
+    uint64_t now_ms, clock_ms, clock_at_ms;
+    uint64_t kinds[WIRE_KINDS_MAX];
+    size_t kind_count;
+    enum net_intake intake;
+
+    struct peer *book[NET_BOOK_MAX];
+    size_t book_count;
+    uint64_t serial, dial_count;
+
+    struct link *links[NET_LINKS_MAX + NET_HALF_OPEN_MAX];
+    size_t link_count;
+
+    struct queued_action *actions; /* a ring */
+    size_t action_at, action_count, action_cap;
+    char *lent_text;
+    struct buf lent;            /* bytes of the last NET_SEND or large NET_STORE */
+
+    struct wants wants;
+    struct memo memo;
+    struct storing *storing;    /* NET_STORING_MAX, allocated at first use */
+    size_t storing_count, storing_next;
+    uint64_t storing_bytes, tag_count;
+    struct load loads[NET_LOADS_MAX + NET_LINKS_MAX + NET_HALF_OPEN_MAX];
+    size_t publishing;
+    uint64_t load_count;
+    struct buf publish;         /* items waiting to be loaded */
+    size_t publish_at;
+    struct author_bucket *authors;
+    struct missing *missing;
+    size_t missing_count;
+    uint64_t missing_ms;        /* the least next_ms; UINT64_MAX: none */
+
+    uint64_t sync_ms, sweep_ms, session_count;
+    uint64_t copy_started_ms, copy_told_ms; /* a bulk copy is under way since; 0: none */
+    uint64_t copy_done, copy_total;
+    struct net_stats stats;
+};
+
+/* ---- net.c --------------------------------------------------------------------------------------------------------- */
+void net_act(struct net *n, const struct net_action *action); /* copies; `text` too */
+void net_log(struct net *n, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+uint64_t net_clock(const struct net *n);                      /* wall clock now, in ms */
+uint64_t net_jitter(struct net *n, uint64_t ms);              /* ms plus or minus a fifth */
+
+/* ---- book.c: addresses and peers ----------------------------------------------------------------------------------- */
+enum addr_kind { ADDR_BAD, ADDR_PLAIN, ADDR_LOOPBACK, ADDR_WILDCARD /* also ":PORT" */ };
+enum addr_kind addr_classify(const char *addr);
+/* "HOST:PORT" or "KEY@HOST:PORT"; false: neither. */
+bool addr_split(const char *text, struct key *key, bool *has_key, char addr[NET_ADDR_MAX]);
+/* The HOST of `seen` with the port of `told`. */
+bool addr_join(const char *seen, const char *told, char out[NET_ADDR_MAX]);
+const char *peer_name(const struct peer *p, char out[ID_HEX_SIZE]); /* for logs: short key or address */
+struct peer *book_by_key(struct net *n, const struct key *key);
+struct peer *book_by_addr(struct net *n, const char *addr);
+struct peer *book_by_dial(struct net *n, uint64_t dial);
+struct peer *book_add(struct net *n); /* NULL: full and nobody to forget */
+void book_remove(struct net *n, struct peer *p);
+void book_learn(struct net *n, const struct link *from, const struct key *key, const char *addr);
+void book_failed(struct net *n, struct peer *p);
+bool book_banned(const struct net *n, const struct peer *p);
+/* The row that an identity belongs to: found, made, or joined with the row that was dialed. NULL: no room. */
+struct peer *book_claim(struct net *n, struct peer *dialed, const struct key *key);
+void book_operator(struct net *n, const struct net_event *e);
+uint64_t book_dial_at(const struct net *n, const struct peer *p); /* UINT64_MAX: not now */
+void book_tick(struct net *n);
+void book_score(struct net *n, struct peer *p, int64_t by);
+
+/* ---- links.c: connections ------------------------------------------------------------------------------------------ */
+struct link *link_by_id(struct net *n, uint64_t id);
+bool link_up(const struct link *l);
+size_t links_up(const struct net *n);
+struct link *links_random(struct net *n); /* one that is up; NULL: none */
+uint64_t link_queued(const struct link *l);
+void link_send(struct net *n, struct link *l, const struct wire_message *m);
+void link_close(struct net *n, struct link *l, enum wire_reason reason, const char *detail);
+void link_ended(struct net *n, struct link *l); /* its connection is CONN_CLOSED: everybody lets go of it */
+void links_input(struct net *n, const struct net_event *e);
+bool links_next(struct net *n, struct net_action *a);
+uint64_t link_deadline(const struct link *l);
+void links_tick(struct net *n);
+void link_free(struct link *l);
+
+/* ---- session.c: what is said ------------------------------------------------------------------------------------------ */
+void session_greet(struct net *n, struct link *l);   /* HELLO */
+void session_peers(struct net *n, struct link *l);   /* PEERS */
+void session_message(struct net *n, struct link *l, const struct wire_message *m);
+
+/* ---- gossip.c: broadcast ------------------------------------------------------------------------------------------- */
+void gossip_publish(struct net *n, const struct item *items, size_t count);
+void gossip_loaded(struct net *n, const struct item *item, struct bytes bundle);
+void gossip_forward(struct net *n, const struct storing *s, const struct item *item);
+void gossip_offer(struct net *n, struct link *l, const struct item *item);
+void gossip_flush(struct net *n, struct link *l);
+bool gossip_allows(struct net *n, struct link *l, const struct key *author); /* a pushed delta: within the buckets? */
+void gossip_lazy(struct link *l);
+
+/* ---- fetch.c: asking, storing, serving ------------------------------------------------------------------------------ */
+enum want_why { WANT_OFFERED, WANT_RECON, WANT_BODY };
+/* A peer holds it: ask for it in time. False: no room. */
+bool fetch_want(struct net *n, struct link *l, const struct id *id, enum want_why why);
+void fetch_delta(struct net *n, struct link *l, const struct wire_message *m);
+void fetch_have(struct net *n, struct link *l, const struct wire_message *m);
+void fetch_gone(struct net *n, struct link *l, const struct wire_message *m);
+void fetch_asked(struct net *n, struct link *l, const struct wire_message *m);
+void fetch_stored(struct net *n, const struct net_result *r);
+void fetch_loaded(struct net *n, const struct net_event *e);
+bool fetch_load(struct net *n, enum load_purpose purpose, uint64_t link, const struct item *item);
+void fetch_pump(struct net *n, struct link *l);  /* ask for more, serve more */
+void fetch_link_gone(struct net *n, const struct link *l);
+uint64_t fetch_deadline(const struct net *n);
+void fetch_tick(struct net *n);
+
+/* ---- sync.c: repair -------------------------------------------------------------------------------------------------- */
+void sync_start(struct net *n, struct link *l);
+void sync_up(struct net *n, struct link *l, const struct wire_hello *hello, const struct id *digest);
+void sync_recon(struct net *n, struct link *l, const struct wire_message *m);
+void sync_stop(struct link *l);
+void sync_drained(struct net *n, struct link *l); /* nothing is left to ask of it */
+uint64_t sync_deadline(const struct net *n);
+void sync_tick(struct net *n);
+void sync_copied(struct net *n); /* one more delta of a bulk copy is stored */
+
+#endif

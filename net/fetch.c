@@ -1,0 +1,503 @@
+/*
+ * Pulling and serving: asks holders for ids under a window, hands what arrives to the store, asks another holder where
+ * one fails, and answers what others ask at the pace at which they read. A delta counts as held only after NET_STORED.
+ */
+#include "net/engine.h"
+
+#include "crdt/alloc.h"
+#include "crdt/codec.h"
+#include "crdt/hlc.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- wanting ---------------------------------------------------------------------------------------------------------- */
+
+static bool queue_on(struct net *n, struct want *w, struct link *l)
+{
+    if (idqueue_count(&l->ask) >= NET_ASK_MAX)
+        return false;
+    idqueue_push(&l->ask, &w->id);
+    wants_set(&n->wants, w, WANT_QUEUED, l->id);
+    return true;
+}
+
+bool fetch_want(struct net *n, struct link *l, const struct id *id, enum want_why why)
+{
+    if (n->intake == NET_INTAKE_STOPPED || !link_up(l))
+        return false;
+    struct want *w = wants_find(&n->wants, id);
+    if (w != NULL) {
+        want_add_holder(w, l->id);
+        if (w->state == WANT_QUEUED && w->link != l->id && idqueue_count(&l->ask) < NET_ASK_MAX)
+            idqueue_push(&l->ask, id); /* whoever comes to it first asks */
+        return true;
+    }
+    if (idqueue_count(&l->ask) >= NET_ASK_MAX || (w = wants_add(&n->wants, id)) == NULL)
+        return false;
+    w->body = why == WANT_BODY;
+    w->recon = why == WANT_RECON;
+    return queue_on(n, w, l);
+}
+
+/* The one asked failed: the next holder's turn, or nobody's until repair finds it again. */
+static void next_holder(struct net *n, struct want *w)
+{
+    uint64_t id;
+    while ((id = want_take_holder(w)) != 0) {
+        struct link *l = link_by_id(n, id);
+        if (l != NULL && link_up(l) && queue_on(n, w, l))
+            return;
+    }
+    struct id gone = w->id;
+    wants_remove(&n->wants, &gone);
+}
+
+static uint64_t window_of(const struct link *l)
+{
+    uint64_t ids = NET_WINDOW_BYTES / (l->mean_bytes > 0 ? l->mean_bytes : 1);
+    return ids < NET_WINDOW_MIN ? NET_WINDOW_MIN : ids > NET_WINDOW_IDS ? NET_WINDOW_IDS : ids;
+}
+
+/* PROTOCOL 5.4: A node asks for no more than it could keep until the store has taken it. */
+static bool room_to_ask(const struct net *n, const struct link *l)
+{
+    return n->storing_bytes + n->wants.asked * l->mean_bytes < NET_STORING_BYTES / 2;
+}
+
+static void ask(struct net *n, struct link *l)
+{
+    struct buf ids = {0};
+    struct id id;
+    uint64_t window = window_of(l);
+    if (l->asked > window / 2 || n->intake == NET_INTAKE_STOPPED)
+        return;
+    while (l->asked < window && room_to_ask(n, l) && idqueue_pop(&l->ask, &id)) {
+        struct want *w = wants_find(&n->wants, &id);
+        if (w == NULL || w->state != WANT_QUEUED)
+            continue;
+        wants_set(&n->wants, w, WANT_ASKED, l->id);
+        w->asked_ms = n->now_ms;
+        l->asked++;
+        buf_put(&ids, id.b, ID_BYTES);
+    }
+    if (ids.n > 0)
+        link_send(n, l, &(struct wire_message){.type = WIRE_IWANT,
+                                               .count = ids.n / ID_BYTES,
+                                               .ids = (const struct id *)(const void *)ids.p});
+    buf_close(&ids);
+}
+
+void fetch_pump(struct net *n, struct link *l)
+{
+    struct item item = {0};
+    if (!link_up(l))
+        return;
+    ask(n, l);
+    if (link_up(l) && l->asked == 0 && idqueue_count(&l->ask) == 0)
+        sync_drained(n, l);
+    if (link_up(l) && !l->loading && link_queued(l) < NET_QUEUE_SERVE && idqueue_pop(&l->serve, &item.id))
+        l->loading = fetch_load(n, LOAD_SERVE, l->id, &item);
+}
+
+/* Rows that `l` was asked for or that wait in its queue go to other holders. */
+void fetch_link_gone(struct net *n, const struct link *l)
+{
+    struct buf ids = {0};
+    for (size_t i = 0; i < n->wants.cap; i++) {
+        const struct want *w = &n->wants.row[i];
+        if ((w->state == WANT_ASKED || w->state == WANT_QUEUED) && w->link == l->id)
+            buf_put(&ids, w->id.b, ID_BYTES);
+    }
+    for (size_t at = 0; at < ids.n; at += ID_BYTES) {
+        struct id id;
+        memcpy(id.b, ids.p + at, ID_BYTES);
+        next_holder(n, wants_find(&n->wants, &id));
+    }
+    buf_close(&ids);
+}
+
+/* ---- deltas that arrive ------------------------------------------------------------------------------------------------- */
+
+/* What the engine reads of a delta before the store verifies it: enough to know duplicates and to count authors. */
+struct glance {
+    struct item item;
+    struct key author;
+    struct id mesh;
+};
+
+static bool look(const struct wire_message *m, struct glance *out)
+{
+    struct mp_reader r;
+    mp_reader_init(&r, m->body);
+    if (mp_array(&r) != 3)
+        return false;
+    struct bytes delta = mp_bin(&r);
+    if (r.bad)
+        return false;
+    mp_reader_init(&r, delta);
+    if (mp_array(&r) != 5)
+        return false;
+    (void)mp_uint(&r);
+    mp_bin_exact(&r, out->mesh.b, ID_BYTES);
+    mp_bin_exact(&r, out->author.b, ID_BYTES);
+    out->item = (struct item){.time = mp_uint(&r), .id = m->id};
+    return !r.bad;
+}
+
+static bool ahead(const struct net *n, uint64_t time)
+{
+    return hlc_ms(time) > net_clock(n) + MODEL_AHEAD_MAX_MS;
+}
+
+static bool room_to_store(const struct net *n, size_t bytes)
+{
+    return n->storing_count < NET_STORING_MAX && n->storing_bytes + bytes <= NET_STORING_BYTES &&
+           n->intake == NET_INTAKE_OPEN;
+}
+
+static void hand_to_store(struct net *n, struct link *l, struct want *w, const struct wire_message *m)
+{
+    if (n->storing == NULL)
+        n->storing = mem_calloc(NET_STORING_MAX, sizeof *n->storing);
+    while (n->storing[n->storing_next].used)
+        n->storing_next = (n->storing_next + 1) % NET_STORING_MAX;
+    struct storing *s = &n->storing[n->storing_next];
+    *s = (struct storing){.used = true,
+                          .answer = w->state == WANT_ASKED,
+                          .tag = ++n->tag_count * NET_STORING_MAX + n->storing_next,
+                          .id = m->id,
+                          .link = l->id,
+                          .source = l->conn.remote,
+                          .size = m->body.n};
+    buf_put_bytes(&s->bundle, m->body);
+    n->storing_count++;
+    n->storing_bytes += s->size;
+    wants_set(&n->wants, w, WANT_STORING, l->id);
+    net_act(n, &(struct net_action){.kind = NET_STORE, .tag = s->tag});
+}
+
+/* A delta that cannot be taken now stays wanted; nothing is lost, it is pulled later. */
+static void put_off(struct net *n, struct link *l, struct want *w, const struct id *id)
+{
+    if (w == NULL)
+        (void)fetch_want(n, l, id, WANT_OFFERED);
+    else if (w->state == WANT_ASKED && !queue_on(n, w, l))
+        next_holder(n, w);
+}
+
+static void note_answer(struct net *n, struct link *l, size_t bytes)
+{
+    assert(l->asked > 0);
+    l->asked--;
+    l->answered_ms = n->now_ms;
+    l->mean_bytes = (7 * l->mean_bytes + bytes) / 8;
+}
+
+/* True: a delta that need not be stored, and why not is counted. */
+static bool needless(struct net *n, struct link *l, const struct glance *g, struct want *w)
+{
+    bool asked = w != NULL && w->state == WANT_ASKED;
+    if (w != NULL && w->state == WANT_STORING) {
+        want_add_holder(w, l->id);
+        n->stats.duplicates++;
+        return true;
+    }
+    bool held = setindex_has(n->config.set, &g->item) && !(w != NULL && w->body);
+    bool later = ahead(n, g->item.time), memo = memo_has(&n->memo, &g->item.id, n->now_ms);
+    if (!held && !later && !memo)
+        return false;
+    n->stats.duplicates += held;
+    n->stats.deferred += !held && later && !memo;
+    if (!held && later)
+        memo_add(&n->memo, &g->item.id, n->now_ms + NET_MEMO_LATER_MS);
+    if (held || asked)
+        wants_remove(&n->wants, &g->item.id);
+    return true;
+}
+
+void fetch_delta(struct net *n, struct link *l, const struct wire_message *m)
+{
+    struct glance g;
+    n->stats.deltas_received++;
+    if (!look(m, &g) || !id_eq(&g.mesh, &n->self.mesh)) {
+        n->stats.refused++;
+        book_score(n, l->peer, NET_SCORE_REFUSED);
+        link_close(n, l, REASON_PROTOCOL, "a DELTA without a delta of this mesh");
+        return;
+    }
+    recent_add(&l->known, &m->id);
+    struct want *w = wants_find(&n->wants, &m->id);
+    bool answer = w != NULL && w->state == WANT_ASKED && w->link == l->id;
+    if (answer) {
+        note_answer(n, l, m->body.n);
+    } else if (w != NULL && w->state == WANT_ASKED) {
+        struct link *other = link_by_id(n, w->link); /* its answer will be a duplicate; it is not waited for */
+        if (other != NULL && other->asked > 0)
+            other->asked--;
+    }
+    if (needless(n, l, &g, w))
+        return;
+    if (!room_to_store(n, m->body.n) || (!answer && !gossip_allows(n, l, &g.author))) {
+        put_off(n, l, w, &m->id);
+        return;
+    }
+    if (w == NULL && (w = wants_add(&n->wants, &m->id)) == NULL)
+        return; /* repair will find it again */
+    hand_to_store(n, l, w, m);
+}
+
+/* ---- what became of them ------------------------------------------------------------------------------------------------ */
+
+static struct missing *missing_find(struct net *n, const struct id *id)
+{
+    for (size_t i = 0; i < n->missing_count; i++)
+        if (id_eq(&n->missing[i].id, id))
+            return &n->missing[i];
+    return NULL;
+}
+
+static void bad_bundle(struct net *n, const struct storing *s, const struct net_result *r)
+{
+    char id[ID_HEX_SIZE], name[ID_HEX_SIZE];
+    struct peer *p = book_by_key(n, &s->source);
+    id_hex(id, &s->id);
+    n->stats.refused++;
+    net_log(n, 1, "delta %.16s from peer %s is refused: %s", id, peer_name(p, name),
+            r->refused ? "not valid" : "sent under another delta's id");
+    book_score(n, p, r->refused ? NET_SCORE_REFUSED : NET_SCORE_WRONG_ID);
+    struct want *w = wants_find(&n->wants, &s->id);
+    if (w != NULL && w->state == WANT_STORING)
+        next_holder(n, w);
+}
+
+static void good_bundle(struct net *n, const struct storing *s, const struct net_result *r)
+{
+    struct want *w = wants_find(&n->wants, &s->id);
+    struct missing *m = missing_find(n, &s->id);
+    bool copied = w != NULL && w->recon;
+    if (m != NULL)
+        m->wanted = false;
+    wants_remove(&n->wants, &s->id);
+    if (r->bodies_bad)
+        book_score(n, book_by_key(n, &s->source), NET_SCORE_BODY);
+    if (r->fresh) {
+        book_score(n, book_by_key(n, &s->source), NET_SCORE_FRESH);
+        gossip_forward(n, s, &r->item);
+    } else if (!setindex_has(n->config.set, &r->item)) {
+        memo_add(&n->memo, &s->id, n->now_ms + NET_MEMO_MS); /* kept aside: held, though not in the set */
+    }
+    if (copied)
+        sync_copied(n);
+}
+
+void fetch_stored(struct net *n, const struct net_result *r)
+{
+    if (n->storing == NULL)
+        return;
+    struct storing *slot = &n->storing[r->tag % NET_STORING_MAX];
+    if (!slot->used || slot->tag != r->tag)
+        return;
+    struct storing s = *slot;
+    *slot = (struct storing){0};
+    assert(n->storing_count > 0 && n->storing_bytes >= s.size);
+    n->storing_count--;
+    n->storing_bytes -= s.size;
+    if (r->deferred) {
+        n->stats.deferred++;
+        memo_add(&n->memo, &s.id, n->now_ms + NET_MEMO_LATER_MS);
+        wants_remove(&n->wants, &s.id);
+    } else if (r->refused || !id_eq(&r->item.id, &s.id)) {
+        bad_bundle(n, &s, r);
+    } else {
+        good_bundle(n, &s, r);
+    }
+    buf_close(&s.bundle);
+}
+
+/* ---- offers and refusals -------------------------------------------------------------------------------------------------- */
+
+void fetch_have(struct net *n, struct link *l, const struct wire_message *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        struct item item = wire_item(m->items, i);
+        recent_add(&l->known, &item.id);
+        if (!setindex_has(n->config.set, &item) && !memo_has(&n->memo, &item.id, n->now_ms) && !ahead(n, item.time))
+            (void)fetch_want(n, l, &item.id, WANT_OFFERED);
+    }
+}
+
+void fetch_gone(struct net *n, struct link *l, const struct wire_message *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        struct want *w = wants_find(&n->wants, &m->ids[i]);
+        if (w == NULL || w->state != WANT_ASKED || w->link != l->id)
+            continue;
+        assert(l->asked > 0);
+        l->asked--;
+        l->answered_ms = n->now_ms;
+        bool promised = !w->body;
+        next_holder(n, w);
+        if (promised)
+            book_score(n, l->peer, NET_SCORE_GONE);
+        if (l->ended)
+            return;
+    }
+}
+
+/* ---- serving -------------------------------------------------------------------------------------------------------------- */
+
+void fetch_asked(struct net *n, struct link *l, const struct wire_message *m)
+{
+    if (idqueue_count(&l->serve) + m->count > NET_SERVE_MAX) {
+        book_score(n, l->peer, NET_SCORE_PROTOCOL);
+        link_close(n, l, REASON_LIMIT, "more ids asked for than the window allows");
+        return;
+    }
+    for (size_t i = 0; i < m->count; i++)
+        idqueue_push(&l->serve, &m->ids[i]);
+}
+
+bool fetch_load(struct net *n, enum load_purpose purpose, uint64_t link, const struct item *item)
+{
+    for (size_t i = 0; i < sizeof n->loads / sizeof *n->loads; i++) {
+        struct load *load = &n->loads[i];
+        if (load->purpose != LOAD_FREE)
+            continue;
+        *load = (struct load){.purpose = purpose, .number = ++n->load_count, .link = link, .item = *item};
+        net_act(n, &(struct net_action){.kind = NET_LOAD, .load = load->number, .id = item->id});
+        return true;
+    }
+    return false;
+}
+
+static void answer(struct net *n, struct link *l, const struct id *id, struct bytes bundle)
+{
+    struct wire_message m = {.type = WIRE_GONE, .count = 1, .ids = id};
+    if (bundle.n > 0) {
+        m = (struct wire_message){.type = WIRE_DELTA, .flags = WIRE_DELTA_ANSWER, .id = *id, .body = bundle};
+        recent_add(&l->known, id);
+        n->stats.deltas_sent++;
+    }
+    link_send(n, l, &m);
+}
+
+void fetch_loaded(struct net *n, const struct net_event *e)
+{
+    struct load load = {0};
+    for (size_t i = 0; i < sizeof n->loads / sizeof *n->loads; i++) {
+        if (n->loads[i].purpose == LOAD_FREE || n->loads[i].number != e->load)
+            continue;
+        load = n->loads[i];
+        n->loads[i].purpose = LOAD_FREE;
+        break;
+    }
+    if (load.purpose == LOAD_PUBLISH)
+        gossip_loaded(n, &load.item, e->bytes);
+    struct link *l = load.purpose == LOAD_SERVE ? link_by_id(n, load.link) : NULL;
+    if (l == NULL || !link_up(l))
+        return;
+    l->loading = false;
+    answer(n, l, &load.item.id, e->bytes);
+    fetch_pump(n, l);
+}
+
+/* ---- missing bodies --------------------------------------------------------------------------------------------------------- */
+
+void net_want_body(struct net *n, const struct item *delta, uint16_t index)
+{
+    (void)index; /* a bundle brings all bodies that its sender holds */
+    struct missing *m = missing_find(n, &delta->id);
+    if (n->missing == NULL)
+        n->missing = mem_calloc(NET_BODIES_MAX, sizeof *n->missing);
+    if (m == NULL) {
+        if (n->missing_count == NET_BODIES_MAX)
+            return; /* the store tells again */
+        m = &n->missing[n->missing_count++];
+        *m = (struct missing){.id = delta->id, .next_ms = n->now_ms, .wait_ms = NET_BODY_MIN_MS};
+    }
+    m->wanted = true;
+    if (m->next_ms < n->missing_ms)
+        n->missing_ms = m->next_ms;
+}
+
+static void ask_missing(struct net *n, struct missing *m)
+{
+    struct link *l = links_random(n);
+    if (l != NULL)
+        (void)fetch_want(n, l, &m->id, WANT_BODY);
+    m->tries++;
+    m->next_ms = n->now_ms + net_jitter(n, m->wait_ms);
+    m->wait_ms = 2 * m->wait_ms < NET_BODY_MAX_MS ? 2 * m->wait_ms : NET_BODY_MAX_MS;
+}
+
+static void missing_tick(struct net *n)
+{
+    if (n->now_ms < n->missing_ms || links_up(n) == 0)
+        return;
+    n->missing_ms = UINT64_MAX;
+    for (size_t i = 0; i < n->missing_count;) {
+        struct missing *m = &n->missing[i];
+        bool due = n->now_ms >= m->next_ms;
+        if (due && (!m->wanted || m->tries >= NET_BODY_TRIES)) {
+            *m = n->missing[--n->missing_count];
+            continue;
+        }
+        if (due)
+            ask_missing(n, m);
+        if (m->next_ms < n->missing_ms)
+            n->missing_ms = m->next_ms;
+        i++;
+    }
+}
+
+/* ---- time --------------------------------------------------------------------------------------------------------------------- */
+
+static bool overdue(struct net *n, const struct want *w)
+{
+    const struct link *l = link_by_id(n, w->link);
+    if (l == NULL || n->now_ms >= w->asked_ms + NET_ASK_ALL_MS)
+        return true;
+    uint64_t since = w->asked_ms > l->answered_ms ? w->asked_ms : l->answered_ms;
+    return n->now_ms >= since + NET_ASK_MS;
+}
+
+static void sweep(struct net *n)
+{
+    struct buf ids = {0};
+    for (size_t i = 0; i < n->wants.cap; i++)
+        if (n->wants.row[i].state == WANT_ASKED && overdue(n, &n->wants.row[i]))
+            buf_put(&ids, n->wants.row[i].id.b, ID_BYTES);
+    for (size_t at = 0; at < ids.n; at += ID_BYTES) {
+        struct id id;
+        memcpy(id.b, ids.p + at, ID_BYTES);
+        struct want *w = wants_find(&n->wants, &id);
+        if (w == NULL || w->state != WANT_ASKED)
+            continue;
+        struct link *l = link_by_id(n, w->link);
+        if (l != NULL && l->asked > 0)
+            l->asked--;
+        next_holder(n, w);
+        if (l != NULL)
+            book_score(n, l->peer, NET_SCORE_GONE);
+    }
+    buf_close(&ids);
+    n->sweep_ms = n->now_ms + NET_SWEEP_MS;
+}
+
+uint64_t fetch_deadline(const struct net *n)
+{
+    uint64_t at = n->wants.asked > 0 ? n->sweep_ms : UINT64_MAX;
+    if (n->missing_ms < at && links_up(n) > 0)
+        at = n->missing_ms;
+    return at;
+}
+
+void fetch_tick(struct net *n)
+{
+    if (n->wants.asked > 0 && n->now_ms >= n->sweep_ms)
+        sweep(n);
+    missing_tick(n);
+    for (size_t i = 0; i < n->link_count; i++)
+        fetch_pump(n, n->links[i]);
+}

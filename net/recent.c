@@ -1,0 +1,102 @@
+/*
+ * Four-way caches over 64 bits of an id. Ids are hashes, so their first bytes are spread already; the secret keeps
+ * somebody who grinds ids from filling one bucket.
+ */
+#include "net/recent.h"
+
+#include "crdt/alloc.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static uint64_t mixed(const struct id *id, uint64_t secret)
+{
+    uint64_t x = (get_le64(id->b) ^ secret) * 0x9e3779b97f4a7c15u;
+    x ^= x >> 32;
+    return x != 0 ? x : 1; /* 0 marks a free slot */
+}
+
+void recent_init(struct recent *r, uint64_t secret)
+{
+    *r = (struct recent){.secret = secret};
+}
+
+void recent_close(struct recent *r)
+{
+    free(r->slot);
+    free(r->next);
+    *r = (struct recent){0};
+}
+
+bool recent_has(const struct recent *r, const struct id *id)
+{
+    if (r->slot == NULL)
+        return false;
+    uint64_t x = mixed(id, r->secret);
+    const uint64_t *way = r->slot + x % RECENT_BUCKETS * RECENT_WAYS;
+    for (size_t i = 0; i < RECENT_WAYS; i++)
+        if (way[i] == x)
+            return true;
+    return false;
+}
+
+void recent_add(struct recent *r, const struct id *id)
+{
+    if (recent_has(r, id))
+        return;
+    if (r->slot == NULL) {
+        r->slot = mem_calloc(RECENT_BUCKETS * RECENT_WAYS, sizeof *r->slot);
+        r->next = mem_calloc(RECENT_BUCKETS, sizeof *r->next);
+    }
+    uint64_t x = mixed(id, r->secret);
+    size_t bucket = (size_t)(x % RECENT_BUCKETS);
+    assert(r->next[bucket] < RECENT_WAYS);
+    r->slot[bucket * RECENT_WAYS + r->next[bucket]] = x;
+    r->next[bucket] = (uint8_t)((r->next[bucket] + 1) % RECENT_WAYS);
+}
+
+void memo_init(struct memo *m, uint64_t secret)
+{
+    *m = (struct memo){.secret = secret};
+}
+
+void memo_close(struct memo *m)
+{
+    free(m->row);
+    *m = (struct memo){0};
+}
+
+static struct memo_row *memo_bucket(const struct memo *m, uint64_t x)
+{
+    return m->row + x % MEMO_BUCKETS * RECENT_WAYS;
+}
+
+bool memo_has(const struct memo *m, const struct id *id, uint64_t now_ms)
+{
+    if (m->row == NULL)
+        return false;
+    uint64_t x = mixed(id, m->secret);
+    const struct memo_row *way = memo_bucket(m, x);
+    for (size_t i = 0; i < RECENT_WAYS; i++)
+        if (way[i].id == x)
+            return now_ms < way[i].until_ms;
+    return false;
+}
+
+/* Takes the id's own row, else the one that runs out first. */
+void memo_add(struct memo *m, const struct id *id, uint64_t until_ms)
+{
+    if (m->row == NULL)
+        m->row = mem_calloc(MEMO_BUCKETS * RECENT_WAYS, sizeof *m->row);
+    uint64_t x = mixed(id, m->secret);
+    struct memo_row *way = memo_bucket(m, x), *best = way;
+    for (size_t i = 0; i < RECENT_WAYS; i++) {
+        if (way[i].id == x) {
+            best = &way[i];
+            break;
+        }
+        if (way[i].until_ms < best->until_ms)
+            best = &way[i];
+    }
+    *best = (struct memo_row){.id = x, .until_ms = until_ms};
+}
