@@ -1,0 +1,207 @@
+/*
+ * The node and its peers: status, peer, sync, conflicts, log.
+ */
+#include "node/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum cli_exit cli_admin(struct cli *c, const char *verb, json_t *body, struct cli_reply *reply)
+{
+    char path[128];
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    snprintf(path, sizeof path, "/admin/%s", verb);
+    struct cli_request r = {.method = body != NULL ? "POST" : "GET", .path = path};
+    if (text != NULL)
+        r.body = bytes_str(text);
+    enum cli_exit status = cli_call(c, &r, reply);
+    free(text);
+    json_decref(body);
+    return status;
+}
+
+json_t *cli_object(const char *member, const char *value)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, member, json_string(value));
+    return object;
+}
+
+/* ---- status ------------------------------------------------------------------------------------------------------ */
+
+static void line(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void line(const char *name, const char *format, ...)
+{
+    va_list args;
+    printf("%-12s", name);
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    printf("\n");
+}
+
+static void peer_cells(struct cli_table *t, const json_t *p)
+{
+    struct buf sent = {0}, received = {0};
+    const char *id = cli_text(p, "id");
+    cli_put_bytes(&sent, (uint64_t)cli_int(p, "sent_bytes"));
+    cli_put_bytes(&received, (uint64_t)cli_int(p, "received_bytes"));
+    bool known = strspn(id, "0") != strlen(id);
+    cli_table_cell(t, "%.12s", known ? id : "-");
+    cli_table_cell(t, "%s", cli_text(p, "address"));
+    cli_table_cell(t, "%s", cli_text(p, "state"));
+    cli_table_cell(t, "%lld ms", cli_int(p, "lag_ms"));
+    cli_table_cell(t, "%s", buf_cstr(&sent));
+    cli_table_cell(t, "%s", buf_cstr(&received));
+    buf_close(&sent);
+    buf_close(&received);
+}
+
+static const struct cli_columns peer_columns = {
+    (const char *const[]){"PEER", "ADDRESS", "STATE", "LAG", "SENT", "RECEIVED"}, 6, peer_cells};
+
+static void print_peers(const struct cli *c, const json_t *peers)
+{
+    struct cli_rows rows;
+    const json_t *p;
+    size_t i;
+    cli_rows_begin(&rows, c, peer_columns);
+    json_array_foreach(peers, i, p) cli_rows_put(&rows, p);
+    cli_rows_end(&rows, CLI_OK);
+}
+
+static void print_status(const struct cli *c, const json_t *s)
+{
+    const json_t *entries = json_object_get(s, "entries");
+    struct buf uptime = {0}, size = {0};
+    cli_put_seconds(&uptime, (uint64_t)cli_int(s, "uptime_s"));
+    cli_put_bytes(&size, (uint64_t)cli_int(s, "store_bytes"));
+    line("node", "%s  %s", cli_text(s, "name"), cli_text(s, "id"));
+    line("mesh", "%s", cli_text(s, "mesh_id"));
+    line("version", "%s, up %s, %s", cli_text(s, "version"), buf_cstr(&uptime),
+         json_is_true(json_object_get(s, "ready")) ? "ready" : "not ready");
+    line("entries", "%lld models, %lld agents, %lld servers, %lld nodes", cli_int(entries, "model"),
+         cli_int(entries, "agent"), cli_int(entries, "server"), cli_int(entries, "node"));
+    line("deltas", "%lld with %lld ops, %s on disk", cli_int(s, "deltas"), cli_int(s, "ops"), buf_cstr(&size));
+    line("digest", "%s", cli_text(s, "digest"));
+    line("state", "%s", cli_text(s, "state_hash"));
+    line("attention", "%lld conflicts, %lld deferred, %lld rejected", cli_int(s, "conflicts"), cli_int(s, "deferred"),
+         cli_int(s, "rejected"));
+    if (json_array_size(json_object_get(s, "peers")) > 0) {
+        printf("\n");
+        print_peers(c, json_object_get(s, "peers"));
+    }
+    buf_close(&uptime);
+    buf_close(&size);
+}
+
+static enum cli_exit status_once(struct cli *c)
+{
+    struct cli_reply reply;
+    enum cli_exit status = cli_admin(c, "status", NULL, &reply);
+    if (status != CLI_OK)
+        return status;
+    json_t *root = c->format == CLI_HUMAN ? cli_parse_reply(&reply) : NULL;
+    if (c->format != CLI_HUMAN)
+        status = cli_print_reply(c, &reply);
+    else if (root == NULL)
+        status = CLI_FAILED;
+    else
+        print_status(c, root);
+    json_decref(root);
+    cli_reply_close(&reply);
+    return status;
+}
+
+enum cli_exit cli_status(struct cli *c)
+{
+    enum cli_exit status = CLI_OK;
+    if (cli_option(c, "w") == NULL)
+        return status_once(c);
+    while (status == CLI_OK && !ferror(stdout)) {
+        if (c->format == CLI_HUMAN && isatty(STDOUT_FILENO))
+            fputs("\033[H\033[2J", stdout);
+        status = status_once(c);
+        fflush(stdout);
+        sleep(1);
+    }
+    return status;
+}
+
+/* ---- peers ---------------------------------------------------------------------------------------------------------
+ */
+
+enum cli_exit cli_peer_ls(struct cli *c)
+{
+    struct cli_reply reply;
+    enum cli_exit status = cli_admin(c, "peers", NULL, &reply);
+    if (status != CLI_OK)
+        return status;
+    json_t *root = cli_parse_reply(&reply);
+    if (root == NULL)
+        status = CLI_FAILED;
+    else
+        print_peers(c, root);
+    json_decref(root);
+    cli_reply_close(&reply);
+    return status;
+}
+
+static enum cli_exit finish(enum cli_exit status, struct cli_reply *reply)
+{
+    if (status == CLI_OK)
+        cli_reply_close(reply);
+    return status;
+}
+
+/* peer add, rm, ban, unban: the second word of the verb names the admin verb. */
+enum cli_exit cli_peer_change(struct cli *c)
+{
+    char verb[32];
+    struct cli_reply reply;
+    bool add = strcmp(c->verb->words, "peer add") == 0;
+    snprintf(verb, sizeof verb, "peer-%s", c->verb->words + strlen("peer "));
+    return finish(cli_admin(c, verb, cli_object(add ? "address" : "id", c->args[0]), &reply), &reply);
+}
+
+enum cli_exit cli_sync(struct cli *c)
+{
+    struct cli_reply reply;
+    return finish(cli_admin(c, "sync", json_object(), &reply), &reply);
+}
+
+static void conflict_cells(struct cli_table *t, const json_t *row)
+{
+    cli_table_cell(t, "%s", cli_text(row, "kind"));
+    cli_table_cell(t, "%s", cli_text(row, "id"));
+}
+
+enum cli_exit cli_conflicts(struct cli *c)
+{
+    static const char *const heads[] = {"KIND", "ID"};
+    struct cli_reply reply;
+    struct cli_rows rows;
+    json_t *row;
+    size_t i;
+    enum cli_exit status = cli_admin(c, "conflicts", NULL, &reply);
+    if (status != CLI_OK)
+        return status;
+    json_t *root = cli_parse_reply(&reply);
+    cli_rows_begin(&rows, c, (struct cli_columns){heads, 2, conflict_cells});
+    json_array_foreach(root, i, row) cli_rows_put(&rows, row);
+    cli_rows_end(&rows, root != NULL ? CLI_OK : CLI_FAILED);
+    status = root != NULL ? CLI_OK : CLI_FAILED;
+    json_decref(root);
+    cli_reply_close(&reply);
+    return status;
+}
+
+enum cli_exit cli_log(struct cli *c)
+{
+    struct cli_reply reply;
+    return finish(cli_admin(c, "log", cli_object("level", c->args[0]), &reply), &reply);
+}

@@ -1,0 +1,78 @@
+/*
+ * Opens a directory's store read-only under its lock. Knows no verb.
+ */
+#include "node/cli_store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum err open_store(struct cli *c, struct cli_store *s, struct buf *why)
+{
+    struct mesh_file mesh;
+    char path[DIR_PATH_MAX + 8];
+    enum err err = dir_mesh(c->dir, &mesh, why);
+    if (err == ERR_OK)
+        err = dir_lock(c->dir, &s->lock, why);
+    if (err != ERR_OK)
+        return err;
+    snprintf(path, sizeof path, "%s/store", c->dir);
+    struct kv_rocks_config rocks = {.path = path, .cache_mb = 64, .write_buffer_mb = 4, .read_only = true};
+    err = kv_rocks_open(&s->kv, &rocks, why);
+    if (err != ERR_OK)
+        return err;
+    struct store_config config = {
+        .mesh = mesh.id, .has_founder = mesh.has_founder, .founder = mesh.founder, .mesh_name = bytes_str(mesh.name)};
+    err = store_open(&s->store, s->kv, &config);
+    if (err != ERR_OK)
+        buf_printf(why, "cannot read the store in %s: %s", path, err_text(err));
+    return err;
+}
+
+enum cli_exit cli_store_open(struct cli *c, struct cli_store *out)
+{
+    struct buf why = {0};
+    *out = (struct cli_store){.lock = -1};
+    enum err err = open_store(c, out, &why);
+    if (err == ERR_OK) {
+        buf_close(&why);
+        return CLI_OK;
+    }
+    cli_store_close(out);
+    return cli_fail(err, &why);
+}
+
+void cli_store_close(struct cli_store *s)
+{
+    if (s->store != NULL)
+        store_close(s->store);
+    if (s->kv != NULL)
+        s->kv->ops->close(s->kv);
+    if (s->lock >= 0)
+        close(s->lock);
+    *s = (struct cli_store){.lock = -1};
+}
+
+#define CANDIDATES_MAX 16
+
+enum cli_exit cli_store_find(const struct cli_store *s, const struct kind_desc *kind, const char *text, struct id *out)
+{
+    struct id found[CANDIDATES_MAX];
+    if (id_parse(out, bytes_str(text)))
+        return CLI_OK;
+    size_t n = store_by_name(s->store, kind->kind, bytes_str(text), found, CANDIDATES_MAX);
+    if (n == 0) {
+        cli_error("there is no %s named \"%s\" here", kind->singular, text);
+        return CLI_NOT_FOUND;
+    }
+    *out = found[0];
+    if (n == 1)
+        return CLI_OK;
+    cli_error("%zu entries have that name; give the id of one:", n);
+    for (size_t i = 0; i < n && i < CANDIDATES_MAX; i++) {
+        char hex[ID_HEX_SIZE];
+        id_hex(hex, &found[i]);
+        cli_note("  %s", hex);
+    }
+    return CLI_CONFLICT;
+}

@@ -1,0 +1,151 @@
+/*
+ * The verbs and their options: the one table that parsing, help, man page and completion read. Adding
+ * a verb is one row here, its declaration in cli.h and its function.
+ */
+#include "node/cli.h"
+
+#define AS                                                                                                             \
+    {                                                                                                                  \
+        "as", "NAME", "Sign as this author key (default: publisher)."                                                  \
+    }
+#define END                                                                                                            \
+    {                                                                                                                  \
+        .name = NULL                                                                                                   \
+    }
+
+static const struct cli_option globals[] = {
+    {"dir", "D", "The data directory (default: $SOUK_DIR, else /var/lib/souk for root, else ~/.local/share/souk)."},
+    {"socket", "PATH", "The admin socket of the node to talk to (default: D/admin.sock)."},
+    {"o", "FORMAT", "Print for a human (the default), as json or as jsonl, one object a line."},
+    {"help", NULL, "Say how this is used, and stop."},
+};
+
+static const struct cli_option run_options[] = {
+    {"http", "HOST:PORT", "Where the HTTP API listens (default 127.0.0.1:7070; port 0 picks a free one)."},
+    {"listen", "HOST:PORT", "Where other nodes connect (default 127.0.0.1:7071; port 0 picks a free one)."},
+    {"advertise", "HOST:PORT", "The address that other nodes are told."},
+    {"peer", "ADDR", "A node to stay connected to, HOST:PORT or KEY@HOST:PORT; may be repeated."},
+    {"mesh", "ID", "Join this mesh on first start; later it must be the same."},
+    {"new-mesh", "NAME", "Found a mesh of this name on first start."},
+    {"admission", "open|members", "Who may write in the new mesh (default open)."},
+    {"set", "KEY=VALUE", "Any setting of souk.conf; may be repeated."},
+    END};
+
+static const struct cli_option init_options[] = {
+    {"name", "N", "What this node is called; written to souk.conf."},
+    {"new-mesh", "NAME", "Found a mesh of this name."},
+    {"mesh", "ID", "Join this mesh."},
+    {"admission", "open|members", "Who may write in the new mesh (default open)."},
+    END};
+
+static const struct cli_option status_options[] = {{"w", NULL, "Watch: draw it again every second."}, END};
+
+static const struct cli_option put_options[] = {
+    AS, {"create", NULL, "Only if there is none of this name yet (exit status 4 otherwise)."}, END};
+
+static const struct cli_option as_options[] = {AS, END};
+
+static const struct cli_option ls_options[] = {{"limit", "N", "At most N entries (default 30)."},
+                                               {"all", NULL, "Every entry."},
+                                               {"owner", "KEY", "Only entries of this author."},
+                                               {"tag", "T", "Only entries with this tag."},
+                                               {"model-type", "TYPE", "Only models of this type, for example LLM."},
+                                               {"framework", "F", "Only entries of this framework."},
+                                               {"license", "L", "Only entries under this licence."},
+                                               {"capability", "C", "Only entries with this capability."},
+                                               {"q", "TEXT", "Only entries that contain all these words."},
+                                               END};
+
+static const struct cli_option search_options[] = {
+    {"kind", "K", "model (the default), agent or server."},
+    {"tag", "T", "Only entries with this tag; may be repeated."},
+    {"max-price", "P", "At most this many USD for a million input tokens."},
+    {"limit", "N", "At most N entries (default 30)."},
+    END};
+
+static const struct cli_option import_options[] = {AS,
+                                                   {"limit", "N", "Stop after N rows that can be written."},
+                                                   {"dry-run", NULL, "Check every row and write none."},
+                                                   {"kind", "K", "The kind of bare records in jsonl (default model)."},
+                                                   END};
+
+static const struct cli_option sync_options[] = {{"now", NULL, "At once (the default)."}, END};
+
+static const struct cli_option token_options[] = {
+    {"scope", "SCOPE", "read, write (includes read) or invoke; several with commas."},
+    {"name", "N", "What the token is for."},
+    AS,
+    END};
+
+static const struct cli_option writer_rm_options[] = {
+    AS, {"restate", NULL, "First put the present content again as the owner's, so that it stays."}, END};
+
+static const struct cli_verb verbs[] = {
+    {"run", "", 0, 0, run_options, "Run a node in the foreground.",
+     "Creates the directory, its keys and its mesh on first start: a new open mesh unless --mesh names one to join. "
+     "Prints one line that starts with `ready` when all listeners are open. SIGTERM and SIGINT stop it cleanly, SIGHUP "
+     "reads souk.conf again.",
+     cli_run},
+    {"init", "", 0, 0, init_options, "Make a data directory without starting a node.", NULL, cli_init},
+    {"status", "", 0, 0, status_options, "What the node holds, whom it is connected to, whether it is ready.", NULL,
+     cli_status},
+    {"doctor", "", 0, 0, NULL, "Check the directory, the machine and the mesh, and say what to do next.",
+     "Exit status 1 if a check failed.", cli_doctor},
+    {"put", "KIND FILE|-", 2, 2, put_options, "Create or update an entry from JSON; prints its id.",
+     "KIND is model, agent or server. A name that this author already has becomes a new revision.", cli_put},
+    {"get", "KIND ID|NAME", 2, 2, NULL, "Show one entry.", NULL, cli_get},
+    {"ls", "KIND", 1, 1, ls_options, "List entries by name.", "KIND is model, agent, server or node.", cli_ls},
+    {"rm", "KIND ID|NAME", 2, 2, as_options, "Delete an entry.", NULL, cli_rm},
+    {"history", "KIND ID|NAME", 2, 2, NULL, "The revisions of an entry, newest first.", NULL, cli_history},
+    {"search", "TEXT", 1, 1, search_options, "Find entries that contain all these words.", NULL, cli_search},
+    {"import", "FORMAT FILE|-", 2, 2, import_options, "Register a catalogue.",
+     "FORMAT is jsonl (a line {\"kind\":\"model\",\"model\":{...}} or, with --kind, a bare record), models.dev or "
+     "mcp-registry. Every row that is refused is reported with its line and the reason, and counted; the exit status "
+     "is 1 only if nothing could be read or written.",
+     cli_import},
+    {"export", "jsonl [FILE]", 1, 2, NULL, "Write the catalogue as jsonl; import reads it back.",
+     "Reads the directory itself when no node runs.", cli_export},
+    {"verify", "[KIND ID|NAME]", 0, 2, NULL, "Check every signature and hash on disk again, or those of one entry.",
+     "Reads the directory itself when no node runs. Exit status 6 if a check failed.", cli_verify},
+    {"peer ls", "", 0, 0, NULL, "The nodes that this one knows.", NULL, cli_peer_ls},
+    {"peer add", "ADDR", 1, 1, NULL, "Connect to HOST:PORT or KEY@HOST:PORT and stay connected.", NULL,
+     cli_peer_change},
+    {"peer rm", "ID", 1, 1, NULL, "Forget a peer.", NULL, cli_peer_change},
+    {"peer ban", "ID", 1, 1, NULL, "Close the connection to a peer and accept no other.", NULL, cli_peer_change},
+    {"peer unban", "ID", 1, 1, NULL, "Allow a banned peer again.", NULL, cli_peer_change},
+    {"sync", "", 0, 0, sync_options, "Compare sets with the peers now.", NULL, cli_sync},
+    {"conflicts", "", 0, 0, NULL, "Entries that were edited on two sides at once.", NULL, cli_conflicts},
+    {"token new", "--scope SCOPE", 0, 0, token_options, "Make a token for the HTTP API; it is shown once.", NULL,
+     cli_token_new},
+    {"token ls", "", 0, 0, NULL, "The tokens, without their text.", NULL, cli_token_ls},
+    {"token rm", "ID", 1, 1, NULL, "Withdraw a token.", NULL, cli_token_rm},
+    {"key ls", "", 0, 0, NULL, "The author keys of this node.", NULL, cli_key_ls},
+    {"key new", "NAME", 1, 1, NULL, "Make an author key.", NULL, cli_key_new},
+    {"key export", "NAME [FILE]", 1, 2, NULL, "Write an author key, encrypted with a passphrase.",
+     "The passphrase is asked for, or taken from $SOUK_PASSPHRASE.", cli_key_export},
+    {"key import", "FILE", 1, 1, NULL, "Take in an exported author key.",
+     "The passphrase is asked for, or taken from $SOUK_PASSPHRASE. The same key may be on several nodes.",
+     cli_key_import},
+    {"writer add", "KIND ID|NAME KEY", 3, 3, as_options, "Let another author write an entry.", NULL, cli_writer_add},
+    {"writer rm", "KIND ID|NAME KEY", 3, 3, writer_rm_options,
+     "Take that back, with all that this author's writes show.", NULL, cli_writer_rm},
+    {"writer ls", "KIND ID|NAME", 2, 2, NULL, "Who may write an entry besides its owner.", NULL, cli_writer_ls},
+    {"config show", "", 0, 0, NULL, "Every setting, its value and where it came from.", NULL, cli_config_show},
+    {"config check", "", 0, 0, NULL, "Read souk.conf and the environment and report every mistake.", NULL,
+     cli_config_check},
+    {"log", "LEVEL", 1, 1, NULL, "Change what the node logs: error, warn, info, debug, or SUBSYSTEM=LEVEL.", NULL,
+     cli_log},
+    {"version", "", 0, 0, NULL, "Print the version.", NULL, cli_version},
+    {"help", "[man|completion]", 0, 1, NULL, "Print all help, the man page or the completion for bash.", NULL,
+     cli_help},
+};
+
+const struct cli_verb *cli_verb_at(size_t i)
+{
+    return i < sizeof verbs / sizeof *verbs ? &verbs[i] : NULL;
+}
+
+const struct cli_option *cli_global_at(size_t i)
+{
+    return i < sizeof globals / sizeof *globals ? &globals[i] : NULL;
+}
