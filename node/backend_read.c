@@ -151,8 +151,8 @@ static enum err change_cursor(struct backend *b, struct bytes text, uint64_t *se
 {
     char hex[ID_HEX_SIZE];
     uint64_t v = 0;
-    *seq = 0;
-    if (text.n == 0)
+    *seq = bytes_eq(text, bytes_str("now")) ? store_last_seq(b->store) : 0;
+    if (text.n == 0 || bytes_eq(text, bytes_str("now")))
         return ERR_OK;
     if (text.n < CHANGE_PREFIX + 2 || text.n > CHANGE_PREFIX + 20 || text.p[CHANGE_PREFIX] != '-')
         return ERR_FORM;
@@ -186,10 +186,10 @@ static bool put_change(void *ctx, const struct change_info *c)
     id_hex(id, &c->entry);
     id_hex(revision, &c->revision);
     row->seq = c->seq;
+    (void)snprintf(row->cursor, sizeof row->cursor, "%s-%llu", list->node, (unsigned long long)c->seq);
     int n = snprintf(row->json, sizeof row->json,
-                     "{\"cursor\":\"%s-%llu\",\"kind\":\"%s\",\"id\":\"%s\",\"revision\":\"%s\",\"verb\":\"%s\"}",
-                     list->node, (unsigned long long)c->seq, kind != NULL ? kind->singular : "unknown", id,
-                     revision, verb_word(c->verb));
+                     "{\"cursor\":\"%s\",\"kind\":\"%s\",\"id\":\"%s\",\"revision\":\"%s\",\"verb\":\"%s\"}",
+                     row->cursor, kind != NULL ? kind->singular : "unknown", id, revision, verb_word(c->verb));
     assert(n > 0 && (size_t)n < sizeof row->json);
     row->length = (size_t)n;
     call->next_seq = c->seq;
@@ -218,6 +218,9 @@ enum err backend_put_changes(struct backend *b, struct api_call *call)
             buf_put_u8(&call->out, ',');
         buf_put(&call->out, call->changes[i].json, call->changes[i].length);
     }
-    buf_printf(&call->out, "],\"next_cursor\":\"%s-%llu\"}", list.node, (unsigned long long)call->next_seq);
+    buf_printf(&call->cursor_out, "%s-%llu", list.node, (unsigned long long)call->next_seq);
+    buf_put_str(&call->out, "],\"next_cursor\":\"");
+    buf_put_bytes(&call->out, buf_view(&call->cursor_out));
+    buf_put_str(&call->out, "\"}");
     return ERR_OK;
 }

@@ -8,7 +8,7 @@
 #include "crdt/bytes.h"
 #include "crdt/err.h"
 
-#define CURSOR_PAYLOAD_MAX 512 /* bytes before encoding */
+#define CURSOR_PAYLOAD_MAX 128 /* bytes before encoding */
 
 struct cursor_key {
     uint8_t secret[32];

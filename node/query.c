@@ -59,20 +59,21 @@ static void cut_words(struct pass *p)
     }
 }
 
-/* Cursor payload: class, id, name. */
+/* Cursor payload: class and id of the last row; its name is looked up, since names are never forgotten. */
 static enum err read_cursor(struct pass *p)
 {
     if (p->q->cursor.n == 0)
         return ERR_OK;
     struct buf raw = {0};
     enum err e = cursor_decode(&p->env->cursors, (char)p->q->kind, p->q->cursor, &raw);
-    if (e == ERR_OK && (raw.n < 1 + ID_BYTES || raw.p[0] >= CLASS_COUNT))
+    if (e == ERR_OK && (raw.n != 1 + ID_BYTES || raw.p[0] >= CLASS_COUNT))
         e = ERR_FORM;
     if (e == ERR_OK) {
+        struct entry_info info;
         p->after.set = true;
         p->after.class = (enum class)raw.p[0];
         memcpy(p->after.id.b, raw.p + 1, ID_BYTES);
-        buf_put(&p->after.name, raw.p + 1 + ID_BYTES, raw.n - 1 - ID_BYTES);
+        e = store_entry(p->env->store, &p->after.id, &info, &p->after.name);
     }
     buf_close(&raw);
     return e;
@@ -211,8 +212,7 @@ static enum err scan_all(struct pass *p)
 /* Without filters the order index alone answers, and the count is kept by the store. */
 static enum err scan_page(struct pass *p)
 {
-    struct bytes name = p->after.set ? bytes_of(p->after.name.n > 0 ? p->after.name.p : p->after.id.b, p->after.name.n)
-                                     : (struct bytes){0};
+    struct bytes name = p->after.set ? buf_view(&p->after.name) : (struct bytes){0};
     struct store_scan *scan =
         store_scan_open(p->env->store, p->q->kind, name, p->after.set ? &p->after.id : NULL);
     struct id id;
@@ -254,20 +254,14 @@ static bool put_row(struct pass *p, enum class class, const struct id *id, bool 
     return true;
 }
 
-static void put_cursor(struct pass *p, enum class class, const struct id *id, struct buf *out)
+static void put_cursor(const struct pass *p, enum class class, const struct id *id, struct buf *out)
 {
-    struct entry_info info;
-    struct buf payload = {0};
-    buf_put_u8(&payload, (uint8_t)class);
-    buf_put(&payload, id->b, ID_BYTES);
-    if (store_entry(p->env->store, id, &info, &payload) == ERR_OK) {
-        buf_put_u8(out, '"');
-        cursor_encode(&p->env->cursors, (char)p->q->kind, buf_view(&payload), out);
-        buf_put_u8(out, '"');
-    } else {
-        buf_put_str(out, "null");
-    }
-    buf_close(&payload);
+    uint8_t payload[1 + ID_BYTES];
+    payload[0] = (uint8_t)class;
+    memcpy(payload + 1, id->b, ID_BYTES);
+    buf_put_u8(out, '"');
+    cursor_encode(&p->env->cursors, (char)p->q->kind, bytes_of(payload, sizeof payload), out);
+    buf_put_u8(out, '"');
 }
 
 static void put_page(struct pass *p, struct buf *out)
