@@ -229,6 +229,51 @@ static bool nested(const char *open, unsigned containers)
     return yes;
 }
 
+/* Maps whose header is one size too large, with as many ordered pairs as it says. */
+Test(codec, maps_with_a_longer_header_are_refused)
+{
+    static const struct {
+        const char *header;
+        size_t n;
+    } cases[] = {{"de000f", 15}, {"df0000ffff", 65535}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf pairs = {0}, b = {0};
+        put_container(&pairs, MP_MAP, cases[i].n);
+        cr_assert(mp_canonical(buf_view(&pairs)));
+        buf_drop(&pairs, cases[i].n == 15 ? 1 : 3);
+        hex_put(&b, cases[i].header);
+        buf_put_bytes(&b, buf_view(&pairs));
+        cr_assert_not(mp_canonical(buf_view(&b)), "%s", cases[i].header);
+        buf_close(&pairs);
+        buf_close(&b);
+    }
+}
+
+/* A count is refused where it is read, before anyone allocates by it. */
+Test(codec, counts_are_checked_against_the_bytes_left)
+{
+    static const struct {
+        const char *hex;
+        size_t array, map;
+    } cases[] = {
+        {"ddffffffff c0*64", 0, 0}, {"dfffffffff c0*64", 0, 0}, {"9f c0*14", 0, 0}, {"9f c0*15", 15, 0},
+        {"8f c0*29", 0, 0}, {"8f c0*30", 0, 15}, {"dc0010 c0*15", 0, 0}, {"dc0010 c0*16", 16, 0},
+        {"a0", 0, 0}, {"dfffffffff", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf b = {0};
+        struct mp_reader r;
+        hex_put(&b, cases[i].hex);
+        mp_reader_init(&r, buf_view(&b));
+        cr_assert_eq(mp_array(&r), cases[i].array, "%s", cases[i].hex);
+        cr_assert_eq(r.bad, cases[i].array == 0);
+        mp_reader_init(&r, buf_view(&b));
+        cr_assert_eq(mp_map(&r), cases[i].map, "%s", cases[i].hex);
+        cr_assert_eq(r.bad, cases[i].map == 0);
+        buf_close(&b);
+    }
+}
+
 Test(codec, depth_sixteen_is_the_last)
 {
     cr_assert(nested("91", MODEL_DEPTH_MAX));
@@ -308,6 +353,15 @@ Test(codec, a_reader_asked_for_another_type_refuses)
     mp_bin_exact(&r, out, 4);
     cr_assert(r.bad);
     cr_assert(REFUSES(mp_nil(&r)));
+    buf_reset(&b);
+    hex_put(&b, "80");
+    cr_assert(REFUSES(mp_uint(&r)));
+    buf_reset(&b);
+    hex_put(&b, "90");
+    cr_assert(REFUSES(mp_map(&r)));
+    buf_reset(&b);
+    hex_put(&b, "a0");
+    cr_assert(REFUSES(mp_array(&r)));
 #undef REFUSES
     mp_reader_init(&r, (struct bytes){0});
     cr_assert(mp_done(&r));
