@@ -99,22 +99,40 @@ static void draw_step(struct rng *r, struct step *s, enum profile profile, unsig
         }
 }
 
+struct step step_of(unsigned tag, unsigned author, enum place place, enum verb verb)
+{
+    struct step s = {.tag = tag, .author = author, .honest = true, .time = 100, .sees = UINT32_MAX, .copies = 1, .act_count = 1};
+    s.act[0] = (struct act){.place = place, .verb = verb, .value = 1};
+    return s;
+}
+
+/* Half of the histories of a mesh start with a founder who takes members only, and half with one who admits some. */
+static size_t draw_beginning(struct rng *r, struct step *steps)
+{
+    size_t n = 0;
+    if (one_in(r, 2)) {
+        steps[n] = step_of((unsigned)n, 0, PLACE_CHARTER, VERB_PUT);
+        steps[n].act[0].value = 2;
+        steps[n++].time = 2;
+    }
+    for (unsigned member = 1; member <= 2 && one_in(r, 2); member++) {
+        steps[n] = step_of((unsigned)n, 0, (enum place)(PLACE_MEMBER1 + member - 1), VERB_PUT);
+        steps[n].act[0].field = 1;
+        steps[n++].time = 3;
+    }
+    return n;
+}
+
 void history_draw(struct history *h, uint64_t seed)
 {
     struct rng r;
     rng_seed(&r, seed);
     *h = (struct history){.seed = seed};
     enum profile profile = one_in(&r, 3) ? PROFILE_MESH : PROFILE_ENTRIES;
-    h->step_count = 2 + rng_below(&r, one_in(&r, 4) ? 9 : 5);
-    for (unsigned i = 0; i < h->step_count; i++)
+    size_t begun = profile == PROFILE_MESH ? draw_beginning(&r, h->steps) : 0;
+    h->step_count = begun + 2 + rng_below(&r, one_in(&r, 4) ? 7 : 5);
+    for (unsigned i = (unsigned)begun; i < h->step_count; i++)
         draw_step(&r, &h->steps[i], profile, i);
-}
-
-struct step step_of(unsigned tag, unsigned author, enum place place, enum verb verb)
-{
-    struct step s = {.tag = tag, .author = author, .honest = true, .time = 100, .sees = UINT32_MAX, .copies = 1, .act_count = 1};
-    s.act[0] = (struct act){.place = place, .verb = verb, .value = 1};
-    return s;
 }
 
 struct step step_draw(struct rng *rng, unsigned tag)
@@ -303,7 +321,7 @@ uint64_t laws_histories(uint64_t usual)
 {
     const char *asked = getenv("SOUK_LAWS_HISTORIES");
 #ifdef __SANITIZE_ADDRESS__
-    usual /= 20;
+    usual /= 50;
 #endif
     return asked != NULL ? strtoull(asked, NULL, 10) : usual;
 }

@@ -283,6 +283,31 @@ static void honest_body(struct make *m, const struct act *a, const struct merged
     buf_close(&value);
 }
 
+/* See MODEL 6: in the charter `admission` is the founder's view of it. */
+static void founders_admission(const struct oracle *o, uint64_t time, struct merged *now)
+{
+    const struct id charter = place_id(PLACE_CHARTER);
+    const struct oracle_entry *e = oracle_find(o, &charter);
+    const struct field *f = e != NULL ? oracle_field(e, bytes_str("admission")) : NULL;
+    size_t at = 0;
+    while (at < now->field_count && bytes_cmp(now->fields[at].field.name, bytes_str("admission")) < 0)
+        at++;
+    bool there = at < now->field_count && bytes_eq(now->fields[at].field.name, bytes_str("admission"));
+    if (there && f == NULL) {
+        now->field_count--;
+        memmove(now->fields + at, now->fields + at + 1, (now->field_count - at) * sizeof *now->fields);
+    } else if (f != NULL && !there) {
+        now->fields = mem_realloc(now->fields, now->field_count + 1, sizeof *now->fields);
+        memmove(now->fields + at + 1, now->fields + at, (now->field_count - at) * sizeof *now->fields);
+        now->field_count++;
+    }
+    if (f == NULL)
+        return;
+    now->fields[at].field = *f;
+    if (f->changed_at <= now->since)
+        now->fields[at].field.changed_at = time; /* or the new put would hide it */
+}
+
 static void honest_op(struct make *m, const struct oracle *o, struct gen_op *op)
 {
     const struct act *a = &m->step->act[0];
@@ -294,6 +319,8 @@ static void honest_op(struct make *m, const struct oracle *o, struct gen_op *op)
     size_t n = heads_named(o, oracle_find(o, &place), a->verb, heads);
     resolve(heads, n, &now);
     m->time = honest_time(m, o, &now);
+    if (a->place == PLACE_CHARTER)
+        founders_admission(o, m->time, &now);
     grants_seen(&grants, o, a->place);
     if (a->verb == VERB_STATEMENT)
         op->epoch = grants_next_epoch(&grants, &target);

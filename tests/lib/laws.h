@@ -9,5 +9,7 @@
 
 extern const struct law model_laws[];
 extern const size_t model_law_count;
+extern const struct law store_laws[];
+extern const size_t store_law_count;
 
 #endif

@@ -4,7 +4,8 @@
  * 1. Operators come from the statements of the charter entry alone. These are the founder's, so nothing that
  *    depends on admission feeds back into it.
  * 2. Admission is read from the founder's own puts and deletes of the charter: those that are no proper
- *    ancestor of another op of the founder. No put among them: no charter.
+ *    ancestor of another op of the founder. No put among them: no charter. The field is merged over those
+ *    for every reader of the charter.
  * 3. A key is admitted iff it is the founder, or a present operator, or its member entry does not say removed
  *    and (the mesh is open, or the mesh takes members and that entry has a put among its heads). `removed`
  *    says removed with every value but nil and false.
@@ -419,26 +420,42 @@ bool oracle_operator(const struct oracle *o, const struct key *key)
 }
 
 /* Reading 2: the charter as if its founder's ops were all there is. */
-static enum oracle_admission find_admission(const struct oracle *o, const struct oracle_entry *charter)
+static void founders_view(const struct oracle *o, const struct oracle_entry *charter, struct oracle_entry *view)
 {
-    struct oracle_entry view = {0};
     bool *seen = mem_calloc(o->op_count, sizeof *seen);
-    enum oracle_admission found = ORACLE_NO_CHARTER;
+    *view = (struct oracle_entry){0};
     for (size_t i = 0; i < o->op_count; i++)
         if (&o->entries[o->ops[i].entry] == charter && o->deltas[o->ops[i].delta].held && by_owner(o, i))
             mark_ancestors(o, i, seen);
     for (size_t i = 0; i < o->op_count; i++)
         if (&o->entries[o->ops[i].entry] == charter && o->deltas[o->ops[i].delta].held && by_owner(o, i) &&
             o->ops[i].op->verb != VERB_STATEMENT && !seen[i])
-            add_head(o, &view, i);
-    read_entry(o, &view);
-    if (!view.deleted) {
-        const struct field *f = oracle_field(&view, bytes_str("admission"));
-        found = f != NULL && bytes_eq(f->value, bytes_str("\xa4open")) ? ORACLE_OPEN : ORACLE_MEMBERS;
-    }
-    entry_forget(&view);
+            add_head(o, view, i);
+    read_entry(o, view);
     free(seen);
-    return found;
+}
+
+static void remove_field(struct oracle_entry *e, struct bytes name)
+{
+    for (size_t i = 0; i < e->field_count; i++) {
+        if (!bytes_eq(e->fields[i].name, name))
+            continue;
+        e->field_count--;
+        memmove(e->fields + i, e->fields + i + 1, (e->field_count - i) * sizeof *e->fields);
+    }
+}
+
+static void find_admission(struct oracle *o, struct oracle_entry *charter)
+{
+    struct oracle_entry view;
+    founders_view(o, charter, &view);
+    const struct field *f = oracle_field(&view, bytes_str("admission"));
+    if (!view.deleted)
+        o->admission = f != NULL && bytes_eq(f->value, bytes_str("\xa4open")) ? ORACLE_OPEN : ORACLE_MEMBERS;
+    remove_field(charter, bytes_str("admission"));
+    if (f != NULL)
+        offer(charter, f);
+    entry_forget(&view);
 }
 
 static const struct oracle_entry *member_entry(const struct oracle *o, const struct key *key)
@@ -562,9 +579,9 @@ void oracle_judge(struct oracle *o)
     o->admission = ORACLE_NO_CHARTER;
     find_set(o, STAGE_GOVERNING);
     find_heads(o, STAGE_GOVERNING);
-    const struct oracle_entry *charter = oracle_find(o, &o->charter);
-    if (charter != NULL)
-        o->admission = find_admission(o, charter);
+    for (size_t i = 0; i < o->entry_count; i++)
+        if (id_eq(&o->entries[i].id, &o->charter))
+            find_admission(o, &o->entries[i]);
     find_set(o, STAGE_OTHERS);
     find_heads(o, STAGE_OTHERS);
     for (size_t i = 0; i < o->entry_count; i++)
