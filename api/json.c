@@ -6,6 +6,7 @@
 
 #include "crdt/alloc.h"
 #include "crdt/codec.h"
+#include "crdt/decimal.h"
 
 #include <assert.h>
 #include <jansson.h>
@@ -158,16 +159,15 @@ static bool encode_array(struct json_fields *f, const struct field_desc *d, cons
     return ok;
 }
 
-/* A price that came as a number: its shortest decimal. */
+/* A price that came as a number: its shortest decimal. One that has none is left for the check to refuse. */
 static void encode_decimal(struct json_fields *f, const json_t *number)
 {
-    struct buf text = {0};
+    char text[DECIMAL_TEXT];
     if (json_is_integer(number))
-        buf_printf(&text, "%lld", (long long)json_integer_value(number));
-    else
-        json_put_float(&text, json_real_value(number));
-    mp_put_str(&f->arena, buf_view(&text));
-    buf_close(&text);
+        (void)snprintf(text, sizeof text, "%lld", (long long)json_integer_value(number));
+    else if (!decimal_of_double(text, json_real_value(number)))
+        (void)snprintf(text, sizeof text, "%.17g", json_real_value(number));
+    mp_put_str(&f->arena, bytes_str(text));
 }
 
 static bool encode(struct json_fields *f, const struct field_desc *d, const json_t *value, unsigned depth)
@@ -299,17 +299,17 @@ static bool convert_member(struct json_fields *f, const struct field_desc *d, si
 static bool take_name(const struct kind_desc *kind, struct json_fields *f, size_t i, struct faults *faults)
 {
     const json_t *value = f->scratch[i].value;
+    f->scratch[i].value_at = f->arena.n;
     if (!json_is_string(value)) {
         faults_add(faults, "/name", "must be a string");
         return false;
     }
-    f->scratch[i].value_at = f->arena.n;
     f->scratch[i].value_size = json_string_length(value);
     buf_put_bytes(&f->arena, text_of(value));
     return name_check(kind, text_of(value), faults);
 }
 
-/* Turns the stack's members into fields, once the arena lies still. */
+/* Turns the stack's members into fields, once the arena lies still. One that could not be converted has no value. */
 static void place_fields(const struct kind_desc *kind, struct json_fields *f, size_t n)
 {
     if (n > f->capacity) {
@@ -323,7 +323,7 @@ static void place_fields(const struct kind_desc *kind, struct json_fields *f, si
         struct bytes value = bytes_of(f->arena.p + m->value_at, m->value_size);
         if (use == USE_NAME)
             f->name = value;
-        if (use == USE_FIELD)
+        if (use == USE_FIELD && m->value_size > 0)
             f->fields[f->count++] = (struct field){.name = bytes_of(f->arena.p + m->name_at, m->key_size), .value = value};
     }
 }
@@ -354,6 +354,7 @@ static enum err convert(const struct kind_desc *kind, const json_t *tree, enum j
     bool ok = true;
     size_t n = push_members(f, tree, mode == JSON_PATCH ? NULLS_KEEP : NULLS_DROP);
     assert(f->scratch_count == n);
+    (void)buf_grow(&f->arena, 1); /* so that an empty name is not NULL */
     if (n > MODEL_FIELDS_MAX) {
         faults_add(faults, "", "has %zu members, at most %d are allowed", n, MODEL_FIELDS_MAX);
         return ERR_INVALID;
@@ -367,10 +368,8 @@ static enum err convert(const struct kind_desc *kind, const json_t *tree, enum j
         else if (use == USE_NAME)
             ok = take_name(kind, f, i, faults) && ok;
     }
-    if (!ok)
-        return ERR_INVALID;
     place_fields(kind, f, n);
-    return check_fields(kind, mode, f, faults) ? ERR_OK : ERR_INVALID;
+    return check_fields(kind, mode, f, faults) && ok ? ERR_OK : ERR_INVALID;
 }
 
 enum err json_tree_to_fields(const struct kind_desc *kind, const struct json_t *tree, enum json_mode mode,

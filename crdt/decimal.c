@@ -4,6 +4,8 @@
 #include "crdt/decimal.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A decimal taken apart: its digits without the point, and how many stood after it. */
@@ -92,4 +94,44 @@ void decimal_text(char out[32], uint64_t n, unsigned scale)
 void decimal_from_pico(char out[32], uint64_t pico)
 {
     decimal_text(out, pico, 6);
+}
+
+/* `count` digits, of which the first has the weight 10^exponent, as a plain decimal. */
+static bool spell(char out[DECIMAL_TEXT], const char *digits, size_t count, long exponent)
+{
+    size_t n = 0;
+    long last = (long)count - 1 - exponent; /* digits after the point */
+    long start = exponent > 0 ? exponent : 0;
+    if (start > DECIMAL_MAX - 2 || last > DECIMAL_MAX - 2 || start + (last > 0 ? last : 0) > DECIMAL_MAX - 2)
+        return false;
+    for (long weight = start; weight >= -(last > 0 ? last : 0); weight--) {
+        long at = exponent - weight;
+        if (weight == -1)
+            out[n++] = '.';
+        out[n++] = at >= 0 && at < (long)count ? digits[at] : '0';
+    }
+    assert(n <= DECIMAL_MAX);
+    out[n] = 0;
+    return true;
+}
+
+bool decimal_of_double(char out[DECIMAL_TEXT], double v)
+{
+    char text[40], digits[24];
+    size_t count = 0;
+    if (!(v >= 0) || v > 1e30)
+        return false;
+    for (int precision = 0; precision <= 16; precision++) {
+        (void)snprintf(text, sizeof text, "%.*e", precision, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    const char *e = strchr(text, 'e');
+    assert(e != NULL);
+    for (const char *p = text; p < e; p++)
+        if (*p != '.' && *p != '-')
+            digits[count++] = *p;
+    while (count > 1 && digits[count - 1] == '0')
+        count--;
+    return spell(out, digits, count, strtol(e + 1, NULL, 10));
 }

@@ -19,5 +19,9 @@ bool decimal_to_pico(struct bytes text, uint64_t *pico);
 /* n / 10^scale without trailing zeros: 32 bytes hold any. */
 void decimal_text(char out[32], uint64_t n, unsigned scale);
 void decimal_from_pico(char out[32], uint64_t pico);
+/* The shortest decimal that reads back as v, without an exponent. False: v is negative, not a number, or needs more than
+ * DECIMAL_MAX bytes. */
+#define DECIMAL_TEXT (DECIMAL_MAX + 1)
+bool decimal_of_double(char out[DECIMAL_TEXT], double v);
 
 #endif

@@ -14,7 +14,7 @@
 enum import_format {
     IMPORT_JSONL,      /* a line: {"kind":"model","model":{...}}, or a bare record of the default kind */
     IMPORT_MODELS_DEV, /* {"models":[{provider,id,...}]} or {provider:{"models":{id:{...}}}}            */
-    IMPORT_MCP         /* {"servers":[...]}, an array, or lines; server.json, {server,_meta}, or the older
+    IMPORT_MCP         /* {"servers":[...]} or an array; server.json, {server,_meta}, or the older
                           snake_case shape                                                             */
 };
 /* "jsonl", "models.dev", "mcp-registry". */
@@ -23,7 +23,7 @@ bool import_format_by_word(const char *word, enum import_format *out);
 enum import_verdict {
     IMPORT_ROW,       /* a record to write                                                 */
     IMPORT_REFUSED,   /* faults: why                                                       */
-    IMPORT_DUPLICATE, /* mcp-registry: a name that an earlier accepted row had              */
+    IMPORT_DUPLICATE, /* mcp-registry: a name that an accepted row had before              */
     IMPORT_BROKEN     /* the file itself: faults say what; nothing follows                 */
 };
 
@@ -51,7 +51,7 @@ void import_feed(struct import *m, struct bytes in);
 void import_end(struct import *m);
 /* False: feed more, or, after import_end, all is said. */
 bool import_next(struct import *m, struct import_row *row);
-/* Bytes of the input that the rows given so far have used up: for a progress bar. */
+/* Bytes of the input that have been looked at: for a progress bar. */
 uint64_t import_used(const struct import *m);
 
 #endif

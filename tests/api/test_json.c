@@ -123,6 +123,8 @@ Test(json, prices_are_decimal_strings_inside)
     cr_expect_str_eq(value_of("price_per_1m_tokens"), "\"0.15\"");
     cr_assert_eq(take("model", JSON_PUT, "{\"name\":\"m\",\"price_per_1m_tokens\":3}"), ERR_OK);
     cr_expect_str_eq(value_of("price_per_1m_tokens"), "\"3\"");
+    cr_assert_eq(take("model", JSON_PUT, "{\"name\":\"m\",\"price_per_1m_tokens\":0.00001}"), ERR_OK);
+    cr_expect_str_eq(value_of("price_per_1m_tokens"), "\"0.00001\"");
     cr_assert_eq(take("agent", JSON_PUT, "{\"name\":\"m\",\"price_per_request\":\"0.000000000001\"}"), ERR_OK);
     cr_expect_str_eq(value_of("price_per_request"), "\"0.000000000001\"");
 }
@@ -168,6 +170,16 @@ static enum err take_buf(struct buf *b)
     enum err e = json_to_fields(kind_by_word("model"), buf_view(b), JSON_PUT, &out, &faults);
     buf_reset(b);
     return e;
+}
+
+Test(json, every_fault_of_a_record_is_named)
+{
+    cr_expect_eq(take("server", JSON_PUT, "{\"name\":\"\",\"version\":\"latest\",\"x\":[[[[[[[[[[[[[[1]]]]]]]]]]]]]]}"), ERR_INVALID);
+    cr_assert_eq(faults.count, 4);
+    cr_expect_str_eq(faults.list[0].pointer, "/name");
+    cr_expect_str_eq(faults.list[1].pointer, "/x");
+    cr_expect_str_eq(faults.list[2].pointer, "/version");
+    cr_expect_str_eq(faults.list[3].pointer, "/description");
 }
 
 Test(json, sizes_and_depths_are_bounded)

@@ -62,3 +62,21 @@ Test(decimal, text_of_pico_reads_back)
     decimal_text(out, 0, 12);
     cr_assert_str_eq(out, "0");
 }
+
+Test(decimal, the_shortest_decimal_of_a_double)
+{
+    const struct {
+        double v;
+        const char *text;
+    } cases[] = {{0, "0"}, {1, "1"}, {0.15, "0.15"}, {1e-5, "0.00001"}, {1.3e-10, "0.00000000013"}, {512000, "512000"},
+                 {0.060000000000000005, "0.060000000000000005"}, {123.456, "123.456"}, {1e21, "1000000000000000000000"},
+                 {0.1, "0.1"}, {9007199254740993.0, "9007199254740992"}, {1234567.5, "1234567.5"}};
+    char out[DECIMAL_TEXT];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cr_assert(decimal_of_double(out, cases[i].v), "%s", cases[i].text);
+        cr_expect_str_eq(out, cases[i].text);
+    }
+    const double bad[] = {-1, -0.5, 1e31, 1e300, 1e-60, 5e-324};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_expect_not(decimal_of_double(out, bad[i]), "%g", bad[i]);
+}
