@@ -130,7 +130,7 @@ enum http_step http_scan(struct http *h, struct bytes in, size_t *length)
     assert(h->scanned <= in.n);
     size_t at = h->scanned;
     for (;;) {
-        const uint8_t *lf = memchr(in.p + at, '\n', in.n - at);
+        const uint8_t *lf = at < in.n ? memchr(in.p + at, '\n', in.n - at) : NULL;
         if (lf == NULL)
             break;
         struct bytes line = {in.p + at, (size_t)(lf - (in.p + at))};

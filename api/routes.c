@@ -14,7 +14,7 @@
 
 static const struct route routes[] = {
     {HTTP_GET, SHAPE_ENTRY, ROUTE_ENTRIES, ENTRY, handle_get, SCOPE_READ, BODY_NONE, 0, "get_{kind}",
-     "One {kind}, by id or name", "{Kind}Entry", JSON, {200, 304, 404, 409, 412}},
+     "One {kind}, by id or name", "{Kind}Entry", JSON, {200, 304, 400, 404, 409, 412}},
     {HTTP_GET, SHAPE_LIST, ROUTE_ENTRIES, "/{kinds}", handle_list, SCOPE_READ, BODY_NONE, 0, "list_{kinds}",
      "A page of {kinds} in the order of name and id", "{Kind}Page", JSON, {200, 400}},
     {HTTP_POST, SHAPE_LIST, ROUTE_WRITTEN, "/{kinds}", handle_post, SCOPE_WRITE, BODY_JSON, API_RECORD_MAX,
