@@ -135,14 +135,13 @@ static void test_requests(struct server *s)
 /* Far more than the socket's buffers hold, and a client that reads late. */
 static void test_large_answers(struct server *s)
 {
-    int fd = connect_tcp(s), small = 4096;
-    check(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small) == 0);
-    for (int i = 0; i < 40; i++)
+    int fd = connect_tcp(s);
+    for (int i = 0; i < 100; i++)
         send_text(fd, "GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n");
     send_text(fd, LAST);
     struct buf b = read_all(fd);
-    check(count(&b, "HTTP/1.1 200 OK") == 41);
-    check(count(&b, "\"openapi\": \"3.1.0\"") == 40);
+    check(count(&b, "HTTP/1.1 200 OK") == 101);
+    check(count(&b, "\"openapi\": \"3.1.0\"") == 100);
     buf_close(&b);
     close(fd);
 }
