@@ -81,10 +81,10 @@ static void check_refs(const json_t *doc, const json_t *at)
             check_refs(doc, value);
             continue;
         }
-        char ref[128];
+        char ref[128], *rest;
         const json_t *to = doc;
         (void)snprintf(ref, sizeof ref, "%s", json_string_value(value));
-        for (char *part = strtok(ref + 2, "/"); part != NULL; part = strtok(NULL, "/"))
+        for (char *part = strtok_r(ref + 2, "/", &rest); part != NULL; part = strtok_r(NULL, "/", &rest))
             to = json_object_get(to, part);
         cr_assert_not_null(to, "%s leads nowhere", json_string_value(value));
     }
