@@ -50,7 +50,7 @@ static void tell(struct doctor *d, enum health health, const char *check, const 
     d->failed += health == HEALTH_FAIL;
 }
 
-/* ---- the directory ---------------------------------------------------------------------------------------------- */
+/* ---- the directory ----------------------------------------------------------------------------------------------- */
 
 static void check_private(struct doctor *d, const char *name)
 {
@@ -116,8 +116,7 @@ static void check_disk(struct doctor *d)
     buf_close(&text);
 }
 
-/* ---- the machine ---------------------------------------------------------------------------------------------------
- */
+/* ---- the machine ------------------------------------------------------------------------------------------------- */
 
 #define EARLIEST_CLOCK 1735689600 /* 2025-01-01: this program is younger than that */
 
@@ -208,8 +207,7 @@ static void check_port(struct doctor *d, enum config_key key)
          fault == NULL ? "" : "stop what uses it, or choose another port");
 }
 
-/* ---- the mesh -------------------------------------------------------------------------------------------------------
- */
+/* ---- the mesh ---------------------------------------------------------------------------------------------------- */
 
 static bool is_loopback(const char *address)
 {

@@ -114,7 +114,7 @@ void cli_help_verb(struct buf *out, const struct cli_verb *verb)
     put_statuses(out);
 }
 
-/* ---- the man page (mdoc) ---------------------------------------------------------------------------------------- */
+/* ---- the man page (mdoc) ----------------------------------------------------------------------------------------- */
 
 /* Text in mdoc: a backslash is \e, and a dot or quote at a line's start would be a request. */
 static void put_mdoc(struct buf *out, const char *text)
@@ -208,8 +208,7 @@ void cli_man(struct buf *out)
     buf_put_str(out, ".El\n");
 }
 
-/* ---- completion for bash ------------------------------------------------------------------------------------------
- */
+/* ---- completion for bash ----------------------------------------------------------------------------------------- */
 
 static void put_first_words(struct buf *out)
 {

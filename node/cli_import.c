@@ -54,8 +54,7 @@ static void report(struct job *j, const char *where, const char *name, const cha
              pointer[0] != '\0' ? ": " : "", detail);
 }
 
-/* ---- batches
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
 
 static void send_batch(struct job *j, struct batch *b)
 {
@@ -162,15 +161,14 @@ static void finish_all(struct job *j)
     }
 }
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static void put_row(struct buf *out, const struct import_row *row)
 {
-    buf_printf(out, "{\"kind\":\"%s\",\"%s\":{", row->kind->singular, row->kind->singular);
+    buf_printf(out, "{\"kind\":\"%s\",\"%s\":{\"name\":", row->kind->singular, row->kind->singular);
+    json_put_string(out, row->name);
     for (size_t i = 0; i < row->field_count; i++) {
-        if (i > 0)
-            buf_put_u8(out, ',');
+        buf_put_u8(out, ',');
         json_put_string(out, row->fields[i].name);
         buf_put_u8(out, ':');
         json_put_value(out, row->fields[i].value);
@@ -259,8 +257,7 @@ static void read_all(struct job *j, int fd)
     free(row);
 }
 
-/* ---- the verb
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the verb ---------------------------------------------------------------------------------------------------- */
 
 static void summary(const struct job *j)
 {

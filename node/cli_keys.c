@@ -98,8 +98,7 @@ enum cli_exit cli_token_rm(struct cli *c)
     return tell(c, "token-rm", body);
 }
 
-/* ---- author keys ---------------------------------------------------------------------------------------------------
- */
+/* ---- author keys ------------------------------------------------------------------------------------------------- */
 
 static void key_cells(struct cli_table *t, const json_t *row)
 {
@@ -253,8 +252,7 @@ enum cli_exit cli_key_import(struct cli *c)
     return status;
 }
 
-/* ---- writers --------------------------------------------------------------------------------------------------------
- */
+/* ---- writers ----------------------------------------------------------------------------------------------------- */
 
 static enum cli_exit writer_request(struct cli *c, const char *method, const struct kind_desc *kind)
 {

@@ -49,7 +49,7 @@ bool cli_option_uint(const struct cli *c, const char *name, uint64_t min, uint64
     return true;
 }
 
-/* ---- the scan -------------------------------------------------------------------------------------------------- */
+/* ---- the scan ---------------------------------------------------------------------------------------------------- */
 
 struct scan {
     struct cli *cli;
@@ -205,8 +205,7 @@ static bool scan_all(struct scan *s)
     return true;
 }
 
-/* ---- what the globals mean ----------------------------------------------------------------------------------------
- */
+/* ---- what the globals mean --------------------------------------------------------------------------------------- */
 
 static bool set_format(struct cli *c)
 {

@@ -21,7 +21,7 @@ static struct bytes trim(struct bytes s)
     return s;
 }
 
-/* ---- what a valid value is -------------------------------------------------------------------------------- */
+/* ---- what a valid value is --------------------------------------------------------------------------------------- */
 
 static bool printable(struct bytes s)
 {
@@ -162,7 +162,7 @@ static void put_wanted(struct buf *out, const struct config_desc *d)
     }
 }
 
-/* ---- filling -------------------------------------------------------------------------------------------------- */
+/* ---- filling ----------------------------------------------------------------------------------------------------- */
 
 static void value_reset(struct config_value *v)
 {
@@ -337,7 +337,7 @@ enum err config_finish(const struct config *c, struct buf *why)
     return ERR_OK;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 const char *config_text(const struct config *c, enum config_key key)
 {

@@ -41,7 +41,7 @@ static enum err too_long(struct buf *why)
     return ERR_LIMIT;
 }
 
-/* ---- where --------------------------------------------------------------------------------------------------- */
+/* ---- where ------------------------------------------------------------------------------------------------------- */
 
 void dir_default(struct buf *out)
 {
@@ -131,7 +131,7 @@ uint64_t dir_free_bytes(const char *dir)
     return (uint64_t)st.f_bavail * st.f_frsize;
 }
 
-/* ---- whole files --------------------------------------------------------------------------------------------- */
+/* ---- whole files ------------------------------------------------------------------------------------------------- */
 
 enum err dir_read(const char *dir, const char *name, size_t max, struct buf *out, struct buf *why)
 {
@@ -246,7 +246,7 @@ enum err dir_create(const char *dir, const char *name, struct bytes content, str
     return err;
 }
 
-/* ---- keys ----------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 static enum err read_secret(const char *dir, const char *name, enum key_type type, uint8_t secret[32], struct buf *why)
 {
@@ -381,7 +381,7 @@ size_t dir_authors(const char *dir, char (*names)[KEY_NAME_MAX + 1], size_t max)
     return n;
 }
 
-/* ---- the mesh --------------------------------------------------------------------------------------------------- */
+/* ---- the mesh ---------------------------------------------------------------------------------------------------- */
 
 enum err dir_mesh(const char *dir, struct mesh_file *out, struct buf *why)
 {
@@ -486,7 +486,7 @@ enum err dir_setup(const char *dir, const struct dir_setup *setup, struct mesh_f
     return err;
 }
 
-/* ---- settings ------------------------------------------------------------------------------------------------- */
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
 
 static enum err config_environment(struct config *config, struct buf *why)
 {

@@ -70,7 +70,7 @@ enum err key_file_read(struct bytes in, enum key_type type, uint8_t secret[32], 
     return err;
 }
 
-/* ---- exported keys ------------------------------------------------------------------------------------------- */
+/* ---- exported keys ----------------------------------------------------------------------------------------------- */
 
 struct key_cost key_cost_default(void)
 {
@@ -188,7 +188,7 @@ enum err key_export_read(struct bytes in, struct bytes passphrase, char name[KEY
     return ERR_OK;
 }
 
-/* ---- the mesh file ------------------------------------------------------------------------------------------- */
+/* ---- the mesh file ----------------------------------------------------------------------------------------------- */
 
 void mesh_file_write(struct buf *out, const struct mesh_file *m)
 {

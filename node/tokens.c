@@ -175,7 +175,7 @@ unsigned tokens_check(struct tokens *t, struct bytes text, uint64_t now_ms, uint
     return 0;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 void tokens_write(const struct tokens *t, struct buf *out)
 {

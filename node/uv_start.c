@@ -1,0 +1,303 @@
+/*
+ * How a node starts, in order: settings, directory, tokens, store, listeners, its own entries, its peers, the ready line.
+ * The first step that fails says why and undoes nothing: closing is the same as after a run.
+ */
+#include "node/uv_server.h"
+
+#include "crdt/codec.h"
+#include "node/describe.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum err start_directory(struct server *s, struct buf *why)
+{
+    const char *dir = s->given->dir;
+    struct dir_setup setup = s->given->setup;
+    const char *mesh = config_text(&s->config, CONFIG_MESH);
+    if (!setup.has_mesh && mesh[0] != '\0')
+        setup.has_mesh = id_parse(&setup.mesh, bytes_str(mesh));
+    enum err err = dir_make(dir, why);
+    if (err == ERR_OK)
+        err = dir_lock(dir, &s->lock, why);
+    if (err == ERR_OK)
+        err = dir_setup(dir, &setup, &s->mesh, why);
+    if (err == ERR_OK)
+        err = dir_node_keys(dir, &s->keys, why);
+    if (err == ERR_OK)
+        err = server_authors_load(s, why);
+    s->self.key = s->keys.node.key;
+    memcpy(s->self.secret, s->keys.node.secret, sizeof s->self.secret);
+    return err;
+}
+
+static enum err start_tokens(struct server *s, struct buf *why)
+{
+    struct buf text = {0}, ignored = {0};
+    tokens_init(&s->tokens, (struct token_rate){0});
+    enum err err = dir_read(s->given->dir, "tokens", TOKENS_FILE_MAX, &text, &ignored);
+    if (err == ERR_NOT_FOUND)
+        err = ERR_OK;
+    else if (err == ERR_OK) {
+        err = tokens_read(&s->tokens, buf_view(&text), why);
+        if (err != ERR_OK)
+            buf_printf(why, " (%s/tokens)", s->given->dir);
+    } else {
+        buf_put_bytes(why, buf_view(&ignored));
+    }
+    buf_close(&text);
+    buf_close(&ignored);
+    return err;
+}
+
+static enum err start_store(struct server *s, struct buf *why)
+{
+    char path[DIR_PATH_MAX + 8];
+    snprintf(path, sizeof path, "%s/store", s->given->dir);
+    struct kv_rocks_config rocks = {.path = path,
+                                    .cache_mb = (size_t)config_number(&s->config, CONFIG_CACHE_MB),
+                                    .write_buffer_mb = (size_t)config_number(&s->config, CONFIG_WRITE_BUFFER_MB)};
+    enum err err = kv_rocks_open(&s->kv, &rocks, why);
+    if (err != ERR_OK)
+        return err;
+    struct store_config config = {.mesh = s->mesh.id,
+                                  .has_founder = s->mesh.has_founder,
+                                  .founder = s->mesh.founder,
+                                  .mesh_name = bytes_str(s->mesh.name)};
+    err = store_open(&s->store, s->kv, &config);
+    if (err != ERR_OK)
+        buf_printf(why, "cannot open the store in %s: %s", path, err_text(err));
+    else
+        server_learn_founder(s);
+    return err;
+}
+
+static void start_name(struct server *s)
+{
+    char host[256] = "souk";
+    const char *name = config_text(&s->config, CONFIG_NAME);
+    if (name[0] == '\0' && gethostname(host, sizeof host - 1) != 0)
+        snprintf(host, sizeof host, "souk");
+    snprintf(s->name, sizeof s->name, "%.200s", name[0] != '\0' ? name : host);
+}
+
+static void start_node(struct server *s)
+{
+    struct node_config config = {.store = s->store,
+                                 .batch_deltas = (size_t)config_number(&s->config, CONFIG_LIMIT_BATCH_DELTAS),
+                                 .batch_writes = (size_t)config_number(&s->config, CONFIG_LIMIT_BATCH_WRITES)};
+    struct net_config *net = &config.net;
+    net->mesh = s->mesh.id;
+    net->has_founder = s->mesh.has_founder;
+    net->founder = s->mesh.founder;
+    memcpy(net->mesh_name, s->mesh.name, sizeof net->mesh_name);
+    net->identity = s->keys.node.key;
+    memcpy(net->identity_secret, s->keys.node.secret, sizeof net->identity_secret);
+    memcpy(net->static_secret, s->keys.noise, sizeof net->static_secret);
+    snprintf(net->advertise, sizeof net->advertise, "%s", s->advertise);
+    randombytes_buf(net->seed, sizeof net->seed);
+    randombytes_buf(config.seed, sizeof config.seed);
+    memcpy(config.name, s->name, sizeof config.name);
+    s->node = node_new(&config, uv_now(&s->loop), server_clock_ms());
+    sodium_memzero(&config, sizeof config);
+}
+
+static void start_backend(struct server *s)
+{
+    struct hasher h;
+    struct id secret;
+    hash_init(&h, "souk/cursor/1");
+    hash_part(&h, s->keys.noise, sizeof s->keys.noise);
+    hash_end(&h, &secret);
+    struct backend_config config = {.node = s->keys.node.key,
+                                    .name = s->name,
+                                    .version = SOUK_VERSION,
+                                    .mesh = s->mesh.id,
+                                    .started_ms = uv_now(&s->loop)};
+    memcpy(config.cursor_secret, secret.b, sizeof config.cursor_secret);
+    struct backend_hooks hooks = {.ctx = s,
+                                  .author = server_token_author,
+                                  .token = server_token,
+                                  .admin = server_admin,
+                                  .defer = server_defer,
+                                  .ready = server_ready,
+                                  .metrics = server_metrics};
+    s->backend = backend_new(s->node, s->store, &config, &hooks);
+    struct api_backend table = backend_api(s->backend);
+    struct api_config api = {.read_needs_token = config_number(&s->config, CONFIG_READ_AUTH) == 1,
+                             .header_timeout_ms = config_number(&s->config, CONFIG_LIMIT_HEADER_S) * 1000,
+                             .body_timeout_ms = config_number(&s->config, CONFIG_LIMIT_BODY_S) * 1000,
+                             .idle_timeout_ms = config_number(&s->config, CONFIG_LIMIT_IDLE_S) * 1000,
+                             .max_connections = (size_t)config_number(&s->config, CONFIG_LIMIT_CONNECTIONS),
+                             .version = SOUK_VERSION};
+    memcpy(api.node.b, s->keys.node.key.b, sizeof api.node.b);
+    s->api = api_new(&api, &table);
+    backend_set_api(s->backend, s->api);
+}
+
+static enum err start_mesh_listener(struct server *s, struct buf *why)
+{
+    const char *told = config_text(&s->config, CONFIG_ADVERTISE);
+    enum err err = net_uv_listen(s->net, config_text(&s->config, CONFIG_LISTEN), s->mesh_bound, why);
+    if (err != ERR_OK)
+        return err;
+    if (told[0] != '\0')
+        snprintf(s->advertise, sizeof s->advertise, "%s", told);
+    else
+        server_reachable(s->mesh_bound, s->advertise, sizeof s->advertise);
+    if (s->advertise[0] == '\0')
+        snprintf(s->advertise, sizeof s->advertise, "%s", s->mesh_bound);
+    return ERR_OK;
+}
+
+static enum err start_http(struct server *s, struct buf *why)
+{
+    char host[256];
+    unsigned port = 0;
+    const char *address = config_text(&s->config, CONFIG_HTTP);
+    bool split = config_split_address(bytes_str(address), host, sizeof host, &port);
+    assert(split);
+    (void)split;
+    s->http = uv_http_new(&s->loop, s->api, server_drain_quietly, s);
+    int failed = uv_http_tcp(s->http, host, (uint16_t)port, s->http_bound);
+    if (failed != 0) {
+        buf_printf(why, "cannot listen for HTTP on %s: %s%s", address, uv_strerror(failed),
+                   failed == UV_EADDRINUSE ? "; choose another with --http (port 0 picks a free one)" : "");
+        return ERR_IO;
+    }
+    failed = uv_http_admin(s->http, s->given->socket);
+    if (failed != 0)
+        buf_printf(why, "cannot open the admin socket %s: %s", s->given->socket, uv_strerror(failed));
+    return failed == 0 ? ERR_OK : ERR_IO;
+}
+
+/* The founder's own node says once how the mesh admits. */
+static void start_charter(struct server *s)
+{
+    struct entry_info info;
+    struct id entry;
+    struct buf name = {0}, value = {0};
+    struct author *founder = server_author(s, DIR_FOUNDER);
+    if (!s->mesh.founded_here || founder == NULL || !key_eq(&founder->key, &s->mesh.founder))
+        return;
+    entry_id(&entry, KIND_CHARTER, &s->mesh.founder, bytes_str(s->mesh.name));
+    enum err err = store_entry(s->store, &entry, &info, &name);
+    buf_close(&name);
+    if (err == ERR_OK)
+        return;
+    mp_put_str(&value, bytes_str(s->mesh.admission == ADMISSION_OPEN ? "open" : "members"));
+    struct field field = {.name = bytes_str("admission"), .value = buf_view(&value)};
+    struct node_write w = {.action = WRITE_PUT,
+                           .kind = KIND_CHARTER,
+                           .owner = s->mesh.founder,
+                           .name = bytes_str(s->mesh.name),
+                           .author = founder,
+                           .change = {.mode = CHANGE_PATCH, .field_count = 1, .fields = &field}};
+    err = node_write(s->node, &w);
+    if (err != ERR_OK)
+        uv_log(&s->log, LOG_NODE, LOG_ERROR, "the mesh's charter was not written: %s", err_text(err));
+    buf_close(&value);
+}
+
+/* A joiner is not admitted before it has seen the charter, so its own entry is tried again as the catalogue grows, with
+ * pauses that double. */
+void server_describe(struct server *s)
+{
+    char http[NET_ADDR_MAX], mesh[NET_ADDR_MAX], url[NET_ADDR_MAX + 8] = "";
+    server_reachable(s->http_bound, http, sizeof http);
+    server_reachable(s->advertise, mesh, sizeof mesh);
+    if (http[0] != '\0')
+        snprintf(url, sizeof url, "http://%s", http);
+    struct node_description d = {.name = s->name, .http_url = url, .mesh_address = mesh, .version = SOUK_VERSION};
+    struct id entry;
+    struct entry_info info;
+    struct buf json = {0};
+    entry_id(&entry, KIND_NODE, &s->self.key, bytes_str(s->name));
+    enum err err = node_describe(s->node, s->store, &s->self, &d);
+    if (err != ERR_OK)
+        uv_log(&s->log, LOG_NODE, LOG_WARN, "this node's own entry was not written: %s", err_text(err));
+    s->described = store_get(s->store, KIND_NODE, &entry, &info, &json) == ERR_OK;
+    s->describe_wait_ms = s->describe_wait_ms == 0 ? 1000 : 2 * s->describe_wait_ms;
+    s->describe_at = uv_now(&s->loop) + s->describe_wait_ms;
+    buf_close(&json);
+}
+
+static void start_peers(struct server *s)
+{
+    char peer[NET_ADDR_MAX];
+    for (size_t i = 0; config_item(&s->config, CONFIG_PEER, i, peer, sizeof peer); i++)
+        server_feed(s, &(struct node_event){.kind = NODE_NET, .net = {.kind = NET_PEER_ADD, .addr = peer}});
+}
+
+void server_start_signals(struct server *s)
+{
+    static const int numbers[3] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < 3; i++) {
+        uv_signal_init(&s->loop, &s->signals[i]);
+        s->signals[i].data = s;
+        uv_signal_start(&s->signals[i], server_signal, numbers[i]);
+    }
+    uv_timer_init(&s->loop, &s->timer);
+    uv_timer_init(&s->loop, &s->stop_timer);
+    s->timer.data = s->stop_timer.data = s;
+}
+
+static void say_ready(struct server *s)
+{
+    char id[ID_HEX_SIZE], mesh[ID_HEX_SIZE];
+    key_hex(id, &s->keys.node.key);
+    id_hex(mesh, &s->mesh.id);
+    printf("ready id=%s http=%s mesh=%s mesh_id=%s admin=%s\n", id, s->http_bound, s->mesh_bound, mesh,
+           s->given->socket);
+    fflush(stdout);
+    uv_log(&s->log, LOG_NODE, LOG_INFO, "ready name=%s http=%s mesh=%s", s->name, s->http_bound, s->mesh_bound);
+    server_notify("READY=1");
+}
+
+static enum err start_files(struct server *s, struct buf *why)
+{
+    config_init(&s->config);
+    enum err err = s->given->load(s->given->ctx, &s->config, why);
+    if (err == ERR_OK)
+        err = start_directory(s, why);
+    if (err == ERR_OK)
+        err = start_tokens(s, why);
+    if (err == ERR_OK)
+        err = start_store(s, why);
+    return err;
+}
+
+static enum err start_listeners(struct server *s, struct buf *why)
+{
+    uv_update_time(&s->loop);
+    s->writer = uv_writer_new(&s->loop, s->store, server_job_done, s);
+    s->net = net_uv_new(&s->loop, server_net_event, s);
+    enum err err = start_mesh_listener(s, why);
+    if (err != ERR_OK)
+        return err;
+    start_node(s);
+    start_backend(s);
+    return start_http(s, why);
+}
+
+enum err server_start(struct server *s, struct buf *why)
+{
+    enum err err = start_files(s, why);
+    if (err != ERR_OK)
+        return err;
+    server_apply_reloadable(s);
+    start_name(s);
+    server_raise_files();
+    err = start_listeners(s, why);
+    if (err != ERR_OK)
+        return err;
+    start_charter(s);
+    server_describe(s);
+    start_peers(s);
+    server_drain(s);
+    say_ready(s);
+    return ERR_OK;
+}
