@@ -1,0 +1,106 @@
+/*
+ * The entry as a reader gets it: `{"model":{...},"meta":{...` without the end, which the sender appends. A pure function
+ * of the heads looked at. Owns the members of `meta`; the record itself is written by crdt/record.c.
+ */
+#include "crdt/record.h"
+#include "store/work.h"
+
+#include <assert.h>
+
+static void put_hex(struct buf *out, const char *before, const uint8_t id[ID_BYTES])
+{
+    buf_put_str(out, before);
+    hex_encode((char *)buf_grow(out, ID_HEX_SIZE), id, ID_BYTES);
+    out->n += ID_HEX_SIZE - 1;
+    buf_put_u8(out, '"');
+}
+
+static void put_time(struct buf *out, const char *before, uint64_t time)
+{
+    char text[25];
+    json_time(text, time);
+    buf_put_str(out, before);
+    buf_put_str(out, text);
+    buf_put_u8(out, '"');
+}
+
+static void put_conflicts(struct buf *out, const struct conflicts *c)
+{
+    buf_put_str(out, ",\"conflicts\":[");
+    for (size_t i = 0; c != NULL && i < c->count; i++) {
+        buf_put_str(out, i == 0 ? "{\"field\":" : ",{\"field\":");
+        json_put_string(out, c->items[i].name);
+        buf_put_str(out, ",\"values\":[");
+        for (size_t k = 0; k < c->items[i].count; k++) {
+            if (k > 0)
+                buf_put_u8(out, ',');
+            json_put_value(out, c->items[i].versions[k].value);
+        }
+        buf_put_str(out, "]}");
+    }
+    buf_put_u8(out, ']');
+}
+
+/* The newest put looked at, by (time, op id). */
+static size_t newest_put(const struct show_heads *h)
+{
+    size_t best = h->n;
+    for (size_t i = 0; i < h->n; i++) {
+        const struct head *x = &h->heads[i];
+        if (!x->is_put)
+            continue;
+        if (best == h->n || x->time > h->heads[best].time ||
+            (x->time == h->heads[best].time && id_cmp(&x->op, &h->heads[best].op) > 0))
+            best = i;
+    }
+    assert(best < h->n);
+    return best;
+}
+
+static uint64_t newest_time(const struct show_heads *h)
+{
+    uint64_t newest = 0;
+    for (size_t i = 0; i < h->n; i++)
+        newest = h->heads[i].time > newest ? h->heads[i].time : newest;
+    return newest;
+}
+
+static void put_meta(struct buf *out, const struct view *v, const struct record_meta *meta)
+{
+    size_t newest = newest_put(v->heads);
+    put_hex(out, ",\"meta\":{\"id\":\"", v->id.b);
+    buf_put_str(out, ",\"kind\":\"");
+    buf_put_str(out, v->kind->singular);
+    put_hex(out, "\",\"owner\":\"", v->owner.b);
+    buf_put_str(out, ",\"name\":");
+    json_put_string(out, v->name);
+    put_hex(out, ",\"revision\":\"", v->revision.b);
+    put_time(out, ",\"created_at\":\"", meta->created_at);
+    put_time(out, ",\"updated_at\":\"", meta->updated_at);
+    put_hex(out, ",\"author\":\"", v->heads->heads[newest].author.b);
+    put_hex(out, ",\"delta\":\"", v->heads->deltas[newest].b);
+    buf_put_str(out, ",\"heads\":");
+    char digits[24], *p = digits + sizeof digits;
+    uint64_t n = v->head_count;
+    do
+        *--p = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    buf_put(out, p, (size_t)(digits + sizeof digits - p));
+    put_conflicts(out, v->conflicts);
+    buf_put_str(out, v->merged->incomplete ? ",\"incomplete\":true" : ",\"incomplete\":false");
+}
+
+void view_json(struct buf *out, const struct view *v)
+{
+    struct record_meta meta = {.id = v->id, .owner = v->owner, .name = v->name, .created_at = v->created,
+                               .updated_at = newest_time(v->heads)};
+    if (meta.created_at == HLC_NEVER) /* no op of the owner: the oldest head looked at */
+        for (size_t i = 0; i < v->heads->n; i++)
+            if (v->heads->heads[i].time < meta.created_at)
+                meta.created_at = v->heads->heads[i].time;
+    buf_put_str(out, "{\"");
+    buf_put_str(out, v->kind->singular);
+    buf_put_str(out, "\":");
+    record_json(v->kind, v->merged, &meta, out);
+    put_meta(out, v, &meta);
+}

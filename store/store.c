@@ -1,0 +1,212 @@
+/*
+ * Opening, founder and counters of the store. Owns the meta rows: format version, mesh, founder. Knows nothing of merging.
+ */
+#include "crdt/alloc.h"
+#include "store/work.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORMAT_VERSION = 1, FOUNDER_ROW_MIN = ID_BYTES + 1 };
+
+static enum err get_meta(struct kv *kv, const char *name, struct buf *out)
+{
+    struct dbkey key;
+    dbkey_meta(&key, name);
+    buf_reset(out);
+    return kv->ops->get(kv, NULL, dbkey_view(&key), out);
+}
+
+static void put_meta(struct kv_batch *b, const char *name, struct bytes value)
+{
+    struct dbkey key;
+    dbkey_meta(&key, name);
+    kv_batch_put(b, dbkey_view(&key), value);
+}
+
+static void put_founder(struct kv_batch *b, const struct key *founder, struct bytes mesh_name)
+{
+    struct buf row = {0};
+    buf_put(&row, founder->b, ID_BYTES);
+    buf_put_bytes(&row, mesh_name);
+    put_meta(b, "founder", buf_view(&row));
+    buf_close(&row);
+}
+
+static enum err create(struct store *s, const struct store_config *c)
+{
+    const uint8_t version[4] = {0, 0, 0, FORMAT_VERSION};
+    struct kv_batch b = {0};
+    put_meta(&b, "format", bytes_of(version, sizeof version));
+    put_meta(&b, "mesh", bytes_of(c->mesh.b, ID_BYTES));
+    if (c->has_founder)
+        put_founder(&b, &c->founder, c->mesh_name);
+    enum err e = s->kv->ops->write(s->kv, &b);
+    kv_batch_close(&b);
+    return e;
+}
+
+static enum err check_format(struct kv *kv, const struct id *mesh)
+{
+    struct buf row = {0};
+    enum err e = get_meta(kv, "format", &row);
+    if (e == ERR_OK && (row.n != 4 || get_be(row.p, 4) == 0))
+        e = ERR_CORRUPT;
+    else if (e == ERR_OK && get_be(row.p, 4) > FORMAT_VERSION)
+        e = ERR_VERSION;
+    if (e == ERR_OK)
+        e = get_meta(kv, "mesh", &row);
+    if (e == ERR_OK && !bytes_eq(buf_view(&row), bytes_of(mesh->b, ID_BYTES)))
+        e = ERR_MESH;
+    buf_close(&row);
+    return e;
+}
+
+static enum err load_founder(struct store *s)
+{
+    struct buf row = {0};
+    enum err e = get_meta(s->kv, "founder", &row);
+    s->policy.has_founder = e == ERR_OK && row.n >= FOUNDER_ROW_MIN;
+    if (s->policy.has_founder) {
+        s->policy.founder = key_at(buf_view(&row), 0);
+        buf_reset(&s->mesh_name);
+        buf_put(&s->mesh_name, row.p + ID_BYTES, row.n - ID_BYTES);
+        entry_id(&s->policy.charter, KIND_CHARTER, &s->policy.founder, buf_view(&s->mesh_name));
+    }
+    buf_close(&row);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err load_stats(const struct store *s, struct stats_row *out)
+{
+    struct buf row = {0};
+    enum err e = get_meta(s->kv, "stats", &row);
+    *out = (struct stats_row){0};
+    if (e == ERR_OK)
+        e = stats_row_get(buf_view(&row), out);
+    buf_close(&row);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err store_load(struct store *s)
+{
+    enum err e = load_founder(s);
+    if (e == ERR_OK)
+        e = load_stats(s, &s->stats);
+    return e == ERR_OK ? policy_load(s) : e;
+}
+
+static bool names_mesh(const struct id *mesh, const struct key *founder, struct bytes name)
+{
+    struct id id;
+    mesh_id(&id, founder, name);
+    return id_eq(&id, mesh) && name.n >= 1 && name.n <= MODEL_NAME_MAX;
+}
+
+enum err store_open(struct store **out, struct kv *kv, const struct store_config *config)
+{
+    if (config->has_founder && !names_mesh(&config->mesh, &config->founder, config->mesh_name))
+        return ERR_MESH;
+    struct store *s = mem_zalloc(sizeof *s);
+    s->kv = kv;
+    s->mesh = config->mesh;
+    enum err e = check_format(kv, &config->mesh);
+    if (e == ERR_NOT_FOUND)
+        e = create(s, config);
+    if (e == ERR_OK)
+        e = store_load(s);
+    if (e == ERR_OK && config->has_founder && !s->policy.has_founder)
+        e = store_set_founder(s, &config->founder, config->mesh_name);
+    if (e != ERR_OK) {
+        store_close(s);
+        return e;
+    }
+    *out = s;
+    return ERR_OK;
+}
+
+void store_close(struct store *s)
+{
+    if (s == NULL)
+        return;
+    policy_close(&s->policy);
+    buf_close(&s->mesh_name);
+    free(s);
+}
+
+static enum err finish_sweeps(struct store *s)
+{
+    enum err e = ERR_OK;
+    for (bool more = true; more && e == ERR_OK;) {
+        struct store_job job = {0};
+        e = store_apply(s, &job);
+        more = job.more;
+        store_job_close(&job);
+    }
+    return e;
+}
+
+enum err store_set_founder(struct store *s, const struct key *founder, struct bytes mesh_name)
+{
+    if (!names_mesh(&s->mesh, founder, mesh_name))
+        return ERR_MESH;
+    if (s->policy.has_founder)
+        return ERR_OK;
+    struct work w;
+    work_init(&w, s, NULL);
+    put_founder(&w.batch, founder, mesh_name);
+    sweep_add(&w, SWEEP_EVERYONE, NULL);
+    sweep_add(&w, SWEEP_ENTRIES, NULL);
+    work_flush_rows(&w);
+    enum err e = s->kv->ops->write(s->kv, &w.batch);
+    work_close(&w);
+    if (e == ERR_OK)
+        e = store_load(s);
+    s->stale = e != ERR_OK;
+    return e == ERR_OK ? finish_sweeps(s) : e;
+}
+
+bool store_founder(const struct store *s, struct key *founder, struct buf *mesh_name)
+{
+    struct buf row = {0};
+    bool known = get_meta(s->kv, "founder", &row) == ERR_OK && row.n >= FOUNDER_ROW_MIN;
+    if (known) {
+        *founder = key_at(buf_view(&row), 0);
+        if (mesh_name != NULL)
+            buf_put(mesh_name, row.p + ID_BYTES, row.n - ID_BYTES);
+    }
+    buf_close(&row);
+    return known;
+}
+
+enum err store_reopen(struct store *s)
+{
+    enum err e = s->kv->ops->reopen(s->kv);
+    s->stale = true;
+    return e;
+}
+
+/* ---- counters: of what is stored, so that any thread may ask ---- */
+
+void store_stats(const struct store *s, struct store_stats *out)
+{
+    struct stats_row row;
+    *out = (struct store_stats){0};
+    if (load_stats(s, &row) != ERR_OK)
+        return;
+    *out = (struct store_stats){.deltas = row.deltas, .ops = row.ops, .aside = row.aside, .conflicts = row.conflicts,
+                                .missing_bodies = row.missing_bodies, .bytes = s->kv->ops->bytes(s->kv)};
+    memcpy(out->entries, row.entries, sizeof out->entries);
+}
+
+uint64_t store_count(const struct store *s, uint64_t kind)
+{
+    struct stats_row row;
+    return kind < STATS_KINDS && load_stats(s, &row) == ERR_OK ? row.entries[kind] : 0;
+}
+
+uint64_t store_last_seq(const struct store *s)
+{
+    struct stats_row row;
+    return load_stats(s, &row) == ERR_OK ? row.last_seq : 0;
+}
