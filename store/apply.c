@@ -89,7 +89,7 @@ static bool bodies_complete(struct work *w, const struct incoming *c, const stru
 static enum err add_delta(struct work *w, struct incoming *c)
 {
     struct store_in *in = c->in;
-    enum err e = delta_verify(&c->delta.id, &c->delta.author, c->bundle.sig);
+    enum err e = w->store->trusting ? ERR_OK : delta_verify(&c->delta.id, &c->delta.author, c->bundle.sig);
     if (e != ERR_OK)
         return e;
     struct bytes *bodies = arena_alloc(&w->arena, c->delta.op_count * sizeof *bodies);

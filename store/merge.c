@@ -373,11 +373,13 @@ static void index_op(struct work *w, struct work_op *x)
         touch(w, e); /* so that its flags say whether it is hidden */
         e->row.first_op = x->id;
         e->row.first_time = x->row.time;
-    } else {
-        if (e->row.op_count == 1) {
-            dbkey_history(&key, &e->id, e->row.first_time, &e->row.first_op);
-            overlay_put(w, &key, bytes_str(""));
-        }
+    } else if (e->row.op_count == 1) { /* most entries have one op and need no index */
+        dbkey_history(&key, &e->id, e->row.first_time, &e->row.first_op);
+        overlay_put(w, &key, bytes_str(""));
+        e->row.first_op = (struct id){{0}};
+        e->row.first_time = 0;
+    }
+    if (e->row.op_count > 0) {
         dbkey_history(&key, &e->id, x->row.time, &x->id);
         overlay_put(w, &key, bytes_str(""));
     }

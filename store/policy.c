@@ -274,7 +274,10 @@ static void refresh_member(struct work *w, struct work_entry *e)
     const uint8_t flags = (uint8_t)((live ? MEMBER_LIVE : 0) | (removed ? MEMBER_REMOVED : 0));
     dbkey_start(&key, FAMILY_MEMBER);
     dbkey_add_key(&key, &k);
-    overlay_put(w, &key, bytes_of(&flags, 1));
+    if (flags != 0)
+        overlay_put(w, &key, bytes_of(&flags, 1));
+    else
+        overlay_delete(w, &key);
     if (policy_admitted(p, &k) == was_admitted)
         return;
     sweep_add(w, SWEEP_AUTHOR, &k);

@@ -96,7 +96,7 @@ struct entry_row {
     uint64_t op_count;   /* ops held, in the set or not                 */
     uint64_t created;    /* least time of the owner's ops in V, or NEVER */
     uint64_t head_count, put_count;
-    uint64_t first_time; /* of the op that came first                   */
+    uint64_t first_time; /* of the only op; zeros where there are more  */
     struct id first_op;
     struct id revision;
     size_t top_count;    /* min(head_count, MODEL_HEADS_READ)           */

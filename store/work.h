@@ -43,6 +43,7 @@ struct store {
     struct buf mesh_name;
     struct policy policy;    /* the writer's; readers use what is stored */
     struct stats_row stats;
+    bool trusting;           /* signatures are checked elsewhere (verify.c)   */
     bool stale;              /* a write failed: memory must be read again before the next job */
 };
 
