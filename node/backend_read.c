@@ -120,8 +120,8 @@ enum err backend_work_history(struct backend *b, struct api_call *call)
             return e;
     }
     buf_put_str(&call->out, "{\"revisions\":[");
-    enum err e = store_history(b->store, &call->id, call->cursor.n > 0 ? &before : NULL, call->limit + 1,
-                               put_revision, &h);
+    struct history_page page = {.before = call->cursor.n > 0 ? &before : NULL, .limit = call->limit + 1};
+    enum err e = store_history(b->store, &call->id, &page, put_revision, &h);
     if (e != ERR_OK)
         return e;
     if (h.rows == 0 && call->cursor.n == 0)

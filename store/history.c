@@ -112,17 +112,17 @@ static enum err list_indexed(struct view_of *v, struct listing *l)
     return e != ERR_OK ? e : closed;
 }
 
-enum err store_history(const struct store *s, const struct id *entry, const struct item *before, size_t limit,
+enum err store_history(const struct store *s, const struct id *entry, const struct history_page *page,
                        bool (*each)(void *ctx, const struct revision_info *), void *ctx)
 {
     struct view_of v;
-    struct listing l = {.before = before, .limit = limit, .each = each, .ctx = ctx};
+    struct listing l = {.before = page->before, .limit = page->limit, .each = each, .ctx = ctx};
     enum err e = open_view(&v, s, entry);
-    if (e == ERR_OK && limit > 0 && v.row.op_count > 1) {
+    if (e == ERR_OK && page->limit > 0 && v.row.op_count > 1) {
         e = list_indexed(&v, &l);
-    } else if (e == ERR_OK && limit > 0 && v.row.op_count == 1) {
+    } else if (e == ERR_OK && page->limit > 0 && v.row.op_count == 1) {
         struct item only = {.time = v.row.first_time, .id = v.row.first_op};
-        if (before == NULL || item_cmp(&only, before) < 0)
+        if (page->before == NULL || item_cmp(&only, page->before) < 0)
             list_op(&v, &only.id, &l, &e);
     }
     close_view(&v);

@@ -149,8 +149,13 @@ struct revision_info {
     size_t parent_count;
     struct id parents[MODEL_PARENTS_MAX];
 };
-/* Calls `each` for at most `limit` ops strictly older than `before` (NULL: from the newest); false from it stops. */
-SOUK_MUST_USE enum err store_history(const struct store *s, const struct id *entry, const struct item *before, size_t limit,
+/* Which part of a history: at most `limit` ops strictly older than `before` (NULL: from the newest). */
+struct history_page {
+    const struct item *before;
+    size_t limit;
+};
+/* Calls `each` for the ops of the page, newest first; false from it stops. */
+SOUK_MUST_USE enum err store_history(const struct store *s, const struct id *entry, const struct history_page *page,
                                      bool (*each)(void *ctx, const struct revision_info *), void *ctx);
 /* The record as JSON that one old op carried: the same shape as store_get. */
 SOUK_MUST_USE enum err store_revision(const struct store *s, const struct id *entry, const struct id *op, struct buf *out);
