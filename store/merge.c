@@ -112,8 +112,10 @@ static void spill(struct work *w, const struct work_entry *e, const struct head_
 {
     struct dbkey key;
     struct buf row = {0};
+    struct head_row plain = *r;
+    plain.has_body = false; /* only looked at when it is one of the first again */
     head_key(&key, e, r);
-    head_row_put(&row, r);
+    head_row_put(&row, &plain);
     overlay_put(w, &key, buf_view(&row));
     buf_close(&row);
 }

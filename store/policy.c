@@ -102,14 +102,13 @@ bool policy_hides(const struct policy *p, const struct id *entry, uint64_t kind,
 
 /* ---- changes ---- */
 
-void policy_operator_changed(struct work *w, const struct key *k)
+void policy_operator_stated(struct work *w, const struct key *k)
 {
     struct policy *p = &w->store->policy;
     uint64_t epoch;
     bool was_admitted = policy_admitted(p, k);
-    if (!keyset_set(&p->operators, k, rights_best(w, &p->charter, k, &epoch)))
-        return;
-    sweep_add(w, SWEEP_AUTHOR, k);
+    keyset_set(&p->operators, k, rights_best(w, &p->charter, k, &epoch));
+    sweep_add(w, SWEEP_AUTHOR, k); /* also where nothing turned: its ops in member entries may carry ancestry now */
     if (policy_admitted(p, k) != was_admitted)
         sweep_add(w, SWEEP_ENTRIES, NULL);
 }

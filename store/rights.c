@@ -122,6 +122,6 @@ void rights_statement(struct work *w, struct work_op *x)
         overlay_put(w, &key, bytes_str(""));
         judge_writer(w, e, &g->key, g->granted ? g->epoch : 0, g->epoch);
         if (w->store->policy.has_founder && id_eq(&e->id, &w->store->policy.charter))
-            policy_operator_changed(w, &g->key);
+            policy_operator_stated(w, &g->key);
     }
 }

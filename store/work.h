@@ -205,7 +205,7 @@ void sweep_add(struct work *w, enum sweep type, const struct key *key); /* key N
 void sweep_run(struct work *w);
 /* Recomputes the policy where charter or member entries changed. */
 void policy_refresh(struct work *w);
-void policy_operator_changed(struct work *w, const struct key *k);
+void policy_operator_stated(struct work *w, const struct key *k);
 SOUK_MUST_USE enum err policy_load(struct store *s);
 
 /* ---- show.c: what a reader sees ---- */

@@ -152,7 +152,8 @@ static bool same_op(void *ctx, const struct revision_info *info)
 static bool same_heads(const struct run *r, const struct oracle *o, const struct oracle_entry *e, char why[WHY_MAX])
 {
     struct ops_seen seen = {.o = o, .why = why, .ok = true};
-    enum err err = store_history(r->store, &e->id, NULL, SIZE_MAX, same_op, &seen);
+    struct history_page all = {.limit = SIZE_MAX};
+    enum err err = store_history(r->store, &e->id, &all, same_op, &seen);
     if (err != ERR_OK && (err != ERR_NOT_FOUND || (e->head_count > 0 && !e->hidden)))
         return no(why, "store_history: %s", err_text(err));
     if (seen.ok && !e->hidden && seen.heads != e->head_count)
