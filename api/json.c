@@ -58,6 +58,8 @@ enum nulls { NULLS_KEEP, NULLS_DROP };
 static size_t push_members(struct json_fields *f, const json_t *object, enum nulls nulls)
 {
     size_t start = f->scratch_count, most = json_object_size(object);
+    if (most == 0)
+        return 0;
     if (most > f->scratch_capacity - start) {
         f->scratch_capacity = 2 * (start + most);
         f->scratch = mem_realloc(f->scratch, f->scratch_capacity, sizeof *f->scratch);
@@ -170,6 +172,16 @@ static void encode_decimal(struct json_fields *f, const json_t *number)
     mp_put_str(&f->arena, bytes_str(text));
 }
 
+/* A real that equals an integer is that integer, so its bounds are those of integers. */
+static bool encode_real(struct json_fields *f, double v)
+{
+    const double over = 9223372036854775808.0; /* 2^63 */
+    f->out_of_range = v >= over && v < 2 * over;
+    if (!f->out_of_range)
+        mp_put_float(&f->arena, v);
+    return !f->out_of_range;
+}
+
 static bool encode(struct json_fields *f, const struct field_desc *d, const json_t *value, unsigned depth)
 {
     struct buf *out = &f->arena;
@@ -193,7 +205,7 @@ static bool encode(struct json_fields *f, const struct field_desc *d, const json
         return encode_array(f, d != NULL && d->type != FIELD_JSON ? d : NULL, value, depth);
     case JSON_STRING: mp_put_str(out, text_of(value)); return true;
     case JSON_INTEGER: mp_put_int(out, json_integer_value(value)); return true;
-    case JSON_REAL: mp_put_float(out, json_real_value(value)); return true;
+    case JSON_REAL: return encode_real(f, json_real_value(value));
     case JSON_TRUE: mp_put_bool(out, true); return true;
     case JSON_FALSE: mp_put_bool(out, false); return true;
     case JSON_NULL: mp_put_nil(out); return true;
@@ -287,8 +299,12 @@ static bool convert_member(struct json_fields *f, const struct field_desc *d, si
     m.name_at = f->arena.n;
     buf_put_bytes(&f->arena, key);
     m.value_at = f->arena.n;
+    f->out_of_range = false;
     if (!encode(f, d, m.value, 0)) {
-        faults_add(faults, pointer, "is nested deeper than %d levels", RECORD_DEPTH_MAX);
+        if (f->out_of_range)
+            faults_add(faults, pointer, "a number is out of range (integers: -2^63 to 2^63-1)");
+        else
+            faults_add(faults, pointer, "is nested deeper than %d levels", RECORD_DEPTH_MAX);
         return false;
     }
     m.value_size = f->arena.n - m.value_at;

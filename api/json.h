@@ -28,6 +28,7 @@ struct json_fields {
     size_t capacity;            /* of `fields`                                               */
     struct json_member *scratch; /* the converter's own                                      */
     size_t scratch_count, scratch_capacity;
+    bool out_of_range;
 };
 /* Zero-initialise before the first use; one may be used again and again: each call starts it afresh, keeping memory. */
 void json_fields_close(struct json_fields *f);
@@ -49,7 +50,7 @@ SOUK_MUST_USE enum err json_patch(const struct kind_desc *kind, struct bytes bod
 SOUK_MUST_USE enum err json_patch_shown(const struct kind_desc *kind, struct bytes body, struct bytes shown,
                                         struct json_fields *out, struct faults *faults);
 
-/* Any JSON value -> canonical msgpack, appended. False: deeper than RECORD_DEPTH_MAX. */
+/* Any JSON value -> canonical msgpack, appended. False: deeper than RECORD_DEPTH_MAX, or a number out of range. */
 bool json_to_msgpack(const struct json_t *value, struct buf *out);
 
 #endif

@@ -228,9 +228,10 @@ static bool is_blank(struct bytes s)
 /* Moves bytes up to the next newline into the line. True: the line is whole. */
 static bool gather_line(struct import *m)
 {
-    const uint8_t *start = m->in.p + m->at;
     size_t left = m->in.n - m->at;
-    const uint8_t *end = left > 0 ? memchr(start, '\n', left) : NULL;
+    if (left == 0)
+        return false;
+    const uint8_t *start = m->in.p + m->at, *end = memchr(start, '\n', left);
     size_t n = end != NULL ? (size_t)(end - start) : left;
     if (m->line.n + n > IMPORT_ROW_MAX)
         m->line_over = true;

@@ -215,8 +215,8 @@ Test(json, numbers_keep_64_bits_or_are_faults)
     cr_expect_str_eq(value_of("a"), "9223372036854775807");
     cr_expect_str_eq(value_of("b"), "-9223372036854775808");
     cr_expect_str_eq(value_of("c"), "0");
-    const char *over[] = {"9223372036854775808", "-9223372036854775809", "1e999"};
-    for (size_t i = 0; i < 3; i++) {
+    const char *over[] = {"9223372036854775808", "-9223372036854775809", "1e999", "9223372036854775808.0", "1.5e19"};
+    for (size_t i = 0; i < 5; i++) {
         char body[80];
         (void)snprintf(body, sizeof body, "{\"name\":\"m\",\"parameters\":%s}", over[i]);
         cr_expect_eq(take("model", JSON_PUT, body), ERR_INVALID);
