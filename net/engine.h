@@ -216,6 +216,7 @@ struct net {
 
     struct wants wants;
     struct memo memo;
+    bool repump;                /* ids moved to the queues of other links */
     struct storing *storing;    /* NET_STORING_MAX, allocated at first use */
     size_t storing_count, storing_next;
     uint64_t storing_bytes, tag_count;

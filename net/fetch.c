@@ -46,8 +46,10 @@ static void next_holder(struct net *n, struct want *w)
     uint64_t id;
     while ((id = want_take_holder(w)) != 0) {
         struct link *l = link_by_id(n, id);
-        if (l != NULL && link_up(l) && queue_on(n, w, l))
+        if (l != NULL && link_up(l) && queue_on(n, w, l)) {
+            n->repump = true;
             return;
+        }
     }
     struct id gone = w->id;
     wants_remove(&n->wants, &gone);

@@ -152,8 +152,7 @@ static void stored(struct net *n, const struct net_event *e)
         else if (e->results[i].fresh)
             gossip_publish(n, &e->results[i].item, 1);
     }
-    for (size_t i = 0; i < n->link_count; i++)
-        fetch_pump(n, n->links[i]);
+    n->repump = true; /* room for more */
 }
 
 static void sync_now(struct net *n)
@@ -221,6 +220,11 @@ void net_input(struct net *n, const struct net_event *e, uint64_t now_ms)
     dispatch(n, e);
     if (now_ms >= net_deadline(n))
         tick(n);
+    while (n->repump) {
+        n->repump = false;
+        for (size_t i = 0; i < n->link_count; i++)
+            fetch_pump(n, n->links[i]);
+    }
     check(n);
 }
 
@@ -318,8 +322,7 @@ void net_stats(const struct net *n, struct net_stats *out)
 void net_set_intake(struct net *n, enum net_intake intake)
 {
     n->intake = intake;
-    for (size_t i = 0; i < n->link_count; i++)
-        fetch_pump(n, n->links[i]);
+    n->repump = true; /* at the next event */
 }
 
 void net_set_entries(struct net *n, const uint64_t *kinds, size_t count)

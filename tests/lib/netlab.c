@@ -29,6 +29,7 @@ struct end {
     struct piece *queue;
     size_t count, cap;
     struct buf raw_in;      /* RAW: what arrived */
+    bool deaf;              /* RAW: reads nothing */
 };
 struct wire_pair {
     struct end end[2];
@@ -343,7 +344,8 @@ static bool deliver(struct lab *lab, uint64_t id)
             lab_event(lab, other->host, (struct net_event){.kind = NET_CLOSED, .conn = conn});
         return true;
     }
-    if (e->queue[0].at_ms > lab->now || (!raw && lab->stalled[e->host][other->host]))
+    if (e->queue[0].at_ms > lab->now || other->deaf ||
+        (!raw && lab->stalled[e->host][other->host]))
         return false;
     struct piece p = e->queue[0];
     size_t take = lab->chunk != 0 && p.bytes.n > lab->chunk ? lab->chunk : p.bytes.n;
@@ -410,7 +412,7 @@ static uint64_t next_time(struct lab *lab, uint64_t end)
     for (size_t i = 0; i < lab->pairs; i++)
         for (size_t k = 0; k < 2; k++) {
             const struct end *e = &lab->pair[i].end[k], *o = &lab->pair[i].end[1 - k];
-            bool waits = e->host != RAW && o->host != RAW && lab->stalled[e->host][o->host];
+            bool waits = o->deaf || (e->host != RAW && o->host != RAW && lab->stalled[e->host][o->host]);
             if (e->count > 0 && e->queue[0].at_ms < at && !waits)
                 at = e->queue[0].at_ms;
         }
@@ -656,6 +658,11 @@ bool lab_raw_receive(struct lab *lab, uint64_t conn, struct buf *out)
     buf_put_bytes(out, buf_view(&e->raw_in));
     buf_reset(&e->raw_in);
     return e->open;
+}
+
+void lab_raw_deaf(struct lab *lab, uint64_t conn)
+{
+    end_of(lab, conn, NULL)->deaf = true;
 }
 
 void lab_raw_close(struct lab *lab, uint64_t conn)

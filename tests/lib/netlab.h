@@ -76,6 +76,7 @@ uint64_t lab_sent(const struct lab *lab);                       /* bytes carried
 uint64_t lab_raw_open(struct lab *lab, size_t i);
 void lab_raw_send(struct lab *lab, uint64_t conn, struct bytes bytes);
 bool lab_raw_receive(struct lab *lab, uint64_t conn, struct buf *out); /* appends; false: closed by the host */
+void lab_raw_deaf(struct lab *lab, uint64_t conn);              /* reads nothing from now on */
 void lab_raw_close(struct lab *lab, uint64_t conn);
 
 #endif
