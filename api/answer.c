@@ -154,6 +154,7 @@ void answer_send(struct exchange *x, const struct answer *a)
     if (a->body.n > 0 && !x->is_head)
         put(&w, (const char *)a->body.p, a->body.n);
     c->out.n = (size_t)(w.p - c->out.p);
+    assert(c->out.n <= c->out.cap);
     count(x, a->status);
 }
 
@@ -161,6 +162,7 @@ void answer_stream(struct exchange *x, const char *type)
 {
     struct api_conn *c = x->conn;
     assert(!x->answered);
+    assert(c != NULL);
     x->close = true;
     struct pen w = {buf_grow(&c->out, HEAD_ROOM)};
     put_status(&w, 200);
@@ -227,6 +229,7 @@ static void send_problem(struct exchange *x, const struct http_fault *f, const s
 void answer_problem(struct exchange *x, int status, const char *code, const char *detail, ...)
 {
     char text[1024];
+    assert(status >= 400 && code != NULL);
     va_list args;
     va_start(args, detail);
     (void)vsnprintf(text, sizeof text, detail, args);
@@ -275,6 +278,7 @@ void answer_candidates(struct exchange *x, const struct faults *candidates)
 static struct http_fault error_of(const struct api_call *call)
 {
     struct http_fault f = errors[call->err];
+    assert(f.status != 0);
     bool cursor = call->op == API_LIST || call->op == API_HISTORY || call->op == API_CHANGES;
     if (cursor && call->err == ERR_FORM)
         return (struct http_fault){400, "bad_cursor", "the cursor is not one that this node gave"};

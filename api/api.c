@@ -67,6 +67,7 @@ void api_clock(struct api *a, uint64_t now_us)
 
 void api_date(struct api *a, const char *date)
 {
+    assert(date != NULL);
     size_t n = strnlen(date, API_DATE_SIZE - 1);
     memcpy(a->date, "Date: ", 6);
     memcpy(a->date + 6, date, n);
@@ -123,6 +124,7 @@ struct exchange *exchange_open(struct api_conn *c)
     } else {
         x = mem_zalloc(sizeof *x);
     }
+    assert(!x->calling && !x->answered && x->body.n == 0);
     x->api = a;
     x->conn = c;
     x->call.engine = x;
@@ -195,7 +197,8 @@ void exchange_call(struct exchange *x, enum api_op op, exchange_step *then)
 void api_call_done(struct api_call *call)
 {
     struct exchange *x = call->engine;
-    assert(x->calling && !x->done);
+    assert(x != NULL && x->calling && !x->done);
+    assert(call->err < ERR_COUNT);
     if (x->synchronous) {
         x->done = true;
         return;

@@ -102,7 +102,7 @@ struct api_call {
     struct id revision;       /* API_GUARD_REVISION, and API_REVISION's op            */
     struct change change;     /* API_WRITE                                           */
     uint64_t token;           /* id of the token, 0: none (admin socket)              */
-    struct bytes as;          /* admin socket: name of the author key, empty: publisher */
+    struct bytes as;          /* admin socket: name of the author key (header X-Souk-As), empty: publisher */
     struct bytes body, cursor;
     const char *admin;
     size_t limit;

@@ -30,6 +30,7 @@ static void put_event(struct buf *out, const struct api_change_row *row)
 static void put_events(struct exchange *x)
 {
     const struct api_call *call = &x->call;
+    assert(call->change_count <= call->limit);
     for (size_t i = 0; i < call->change_count; i++)
         put_event(&x->conn->out, &call->changes[i]);
     if (call->cursor_out.n > 0 || call->next_seq > 0)
@@ -93,6 +94,7 @@ void handle_changes(struct exchange *x)
     }
     if (last.n > 0)
         x->call.cursor = last;
+    assert(x->cursor.n == 0);
     buf_put_bytes(&x->cursor, x->call.cursor);
     x->call.cursor = buf_view(&x->cursor);
     x->call.limit = API_STREAM_PAGE;

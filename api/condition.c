@@ -3,6 +3,7 @@
  */
 #include "api/condition.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct tag {
@@ -32,6 +33,7 @@ static bool tag_next(struct bytes *rest, struct tag *out, bool *bad)
         return false;
     }
     out->text = bytes_of(rest->p + at + 1, (size_t)(close - rest->p) - at - 1);
+    assert(close > rest->p && close < rest->p + rest->n);
     *rest = bytes_of(close + 1, (size_t)(rest->p + rest->n - close) - 1);
     *bad = rest->n > 0 && !blank(rest->p[0]);
     return !*bad;
@@ -40,6 +42,7 @@ static bool tag_next(struct bytes *rest, struct tag *out, bool *bad)
 enum condition condition_read(const struct http_head *head, enum http_name name)
 {
     enum condition found = CONDITION_NONE;
+    assert(name == HTTP_IF_MATCH || name == HTTP_IF_NONE_MATCH);
     for (size_t i = 0; i < head->count; i++) {
         struct bytes rest = head->known[i].value;
         struct tag tag;
@@ -64,6 +67,7 @@ enum condition condition_read(const struct http_head *head, enum http_name name)
 
 bool condition_lists(const struct http_head *head, enum http_name name, const struct id *revision, enum compare how)
 {
+    assert(head->count <= HTTP_KNOWN_MAX && revision != NULL);
     for (size_t i = 0; i < head->count; i++) {
         struct bytes rest = head->known[i].value;
         struct tag tag;
@@ -82,6 +86,7 @@ bool condition_single(const struct http_head *head, enum http_name name, struct 
 {
     size_t tags = 0;
     bool ours = false;
+    assert(head->count <= HTTP_KNOWN_MAX);
     for (size_t i = 0; i < head->count; i++) {
         struct bytes rest = head->known[i].value;
         struct tag tag;

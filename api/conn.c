@@ -199,6 +199,7 @@ static bool expect_body(struct api_conn *c)
     }
     if (asks && c->view.n == 0)
         buf_put_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+    assert(c->http.head.has_body && x->body.n == 0);
     c->http.body = refused ? NULL : &x->body;
     c->http.body_max = max;
     return true;
@@ -207,6 +208,7 @@ static bool expect_body(struct api_conn *c)
 /* A whole head stands at the start of the view. */
 static void read_head(struct api_conn *c, size_t n)
 {
+    assert(c->x == NULL && n <= HTTP_HEAD_MAX);
     struct exchange *x = c->x = exchange_open(c);
     buf_put(&x->text, c->view.p, n);
     use(c, n);
@@ -275,6 +277,7 @@ static bool step_body(struct api_conn *c)
 
 static bool step_call(struct api_conn *c)
 {
+    assert(c->x != NULL);
     if (!c->x->answered || c->x->calling)
         return false;
     finish(c, false);
@@ -283,6 +286,7 @@ static bool step_call(struct api_conn *c)
 
 static bool step_stream(struct api_conn *c)
 {
+    assert(c->x != NULL && c->x->answered);
     use(c, c->view.n);
     if (c->eof || c->api->draining) {
         move(c, CONN_DONE);
@@ -296,6 +300,7 @@ static bool step_stream(struct api_conn *c)
 
 static bool step_linger(struct api_conn *c)
 {
+    assert(c->x == NULL);
     c->dropped += c->view.n;
     use(c, c->view.n);
     if (c->eof || c->dropped > API_LINGER_MAX)

@@ -6,11 +6,13 @@
 #include "api/handlers.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* 304 or 412 where a condition says so. True: answered. */
 static bool answer_condition(struct exchange *x, const struct id *revision)
 {
     const struct http_head *head = &x->conn->http.head;
+    assert(!x->answered);
     enum condition match = condition_read(head, HTTP_IF_MATCH), none = condition_read(head, HTTP_IF_NONE_MATCH);
     if (match == CONDITION_BAD || none == CONDITION_BAD) {
         answer_problem(x, 400, "bad_condition", "If-Match and If-None-Match take *, or entity tags in double quotes");
@@ -60,6 +62,7 @@ static void on_out(struct exchange *x)
 
 void handle_list(struct exchange *x)
 {
+    assert(x->match.kind != NULL);
     if (!read_page(x))
         return;
     x->call.kind = x->match.kind->kind;
@@ -79,6 +82,7 @@ void handle_revisions(struct exchange *x)
 
 static void revision(struct exchange *x)
 {
+    assert(x->match.shape == SHAPE_REVISION);
     x->call.revision = x->match.second;
     exchange_call(x, API_REVISION, on_out);
 }
@@ -106,9 +110,8 @@ static void on_writer_removed(struct exchange *x)
 
 static void writer_remove(struct exchange *x)
 {
-    x->call.key = (struct key){{0}};
-    for (size_t i = 0; i < ID_BYTES; i++)
-        x->call.key.b[i] = x->match.second.b[i];
+    assert(x->match.shape == SHAPE_WRITER);
+    memcpy(x->call.key.b, x->match.second.b, ID_BYTES);
     exchange_call(x, API_WRITER_REMOVE, on_writer_removed);
 }
 

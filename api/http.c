@@ -46,6 +46,7 @@ void http_init(struct http *h)
 
 static enum http_step refuse(struct http *h, int status, const char *code, const char *detail)
 {
+    assert(status >= 400 && detail != NULL);
     h->fault = (struct http_fault){.status = status, .code = code, .detail = detail};
     return HTTP_BAD;
 }
@@ -157,6 +158,7 @@ static int on_url(llhttp_t *p, const char *at, size_t n)
 {
     struct http *h = p->data;
     struct bytes *t = &h->head.target;
+    assert(t->n == 0 || t->p + t->n == (const uint8_t *)at);
     if (t->n == 0)
         t->p = (const uint8_t *)at;
     t->n += n;
@@ -177,6 +179,7 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
         (void)refuse(h, 431, "headers_too_large", "one header is repeated too often");
         return -1;
     }
+    assert(h->head.count < HTTP_KNOWN_MAX);
     h->head.known[h->head.count++] = (struct http_header){.name = (enum http_name)h->last};
     return 0;
 }
@@ -357,6 +360,7 @@ static enum http_step parser_fault(struct http *h, llhttp_errno_t e)
 
 enum http_step http_read_head(struct http *h, struct bytes head)
 {
+    assert(head.n >= 4 && h->scanned == 0);
     llhttp_reset(&h->parser);
     h->head.count = 0;
     h->head.target = (struct bytes){0};

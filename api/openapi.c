@@ -83,16 +83,28 @@ static void put_type(struct buf *out, const struct field_desc *d, const char *ty
         buf_printf(out, "\"type\":\"%s\"", type);
 }
 
-/* One of the values, or {"Other": "..."} where the list is open. */
-static void put_enum(struct buf *out, const struct field_desc *d, bool nullable)
+static void put_values(struct buf *out, const struct field_desc *d)
 {
     struct seq s = {false};
-    buf_put_str(out, "\"anyOf\":[{\"type\":\"string\",\"enum\":[");
-    for (size_t i = 0; d->values != NULL && d->values[i] != NULL; i++) {
+    assert(d->values != NULL);
+    buf_put_str(out, "\"type\":\"string\",\"enum\":[");
+    for (size_t i = 0; d->values[i] != NULL; i++) {
         next(out, &s);
         quote(out, d->values[i]);
     }
-    buf_put_str(out, "]}");
+    buf_put_str(out, "]");
+}
+
+/* One of the values, or {"Other": "..."} where the list is open. */
+static void put_enum(struct buf *out, const struct field_desc *d, bool nullable)
+{
+    if (d->open_value == NULL && !nullable) {
+        put_values(out, d);
+        return;
+    }
+    buf_put_str(out, "\"anyOf\":[{");
+    put_values(out, d);
+    buf_put_str(out, "}");
     if (d->open_value != NULL)
         buf_printf(out,
                    ",{\"type\":\"object\",\"properties\":{\"%s\":{\"type\":\"string\"}},\"required\":[\"%s\"],"
@@ -413,15 +425,16 @@ static void put_success(struct buf *out, const struct route *r, const struct rou
 
 static void put_responses(struct buf *out, const struct route *r, const struct route_kind *k)
 {
-    static const uint16_t any[] = {401, 403, 429, 503};
+    static const uint16_t any[] = {400, 401, 403, 429, 503}; /* all but the first where tokens are asked for */
     struct seq s = {false};
     bool seen[600] = {false};
     char code[8];
     buf_put_str(out, ",\"responses\":{");
     for (size_t i = 0; i < ROUTE_STATUSES_MAX + sizeof any / sizeof *any; i++) {
         int status = i < ROUTE_STATUSES_MAX ? r->statuses[i] : any[i - ROUTE_STATUSES_MAX];
-        if (status == 0 || seen[status] || (i >= ROUTE_STATUSES_MAX && r->scope == SCOPE_NONE))
+        if (status == 0 || seen[status] || (i > ROUTE_STATUSES_MAX && r->scope == SCOPE_NONE))
             continue;
+        assert(status >= 200 && status < 600);
         seen[status] = true;
         (void)snprintf(code, sizeof code, "%d", status);
         member(out, &s, code);
@@ -433,9 +446,15 @@ static void put_responses(struct buf *out, const struct route *r, const struct r
     buf_put_str(out, "}");
 }
 
+static bool has(const struct route *r, const struct route_kind *k)
+{
+    return r->scope != SCOPE_ADMIN && (k == NULL ? r->kinds == 0 : (r->kinds & 1u << k->kind) != 0);
+}
+
 static void put_operation(struct buf *out, const struct route *r, const struct route_kind *k)
 {
     char method[16];
+    assert(has(r, k) && r->operation != NULL && r->summary != NULL);
     (void)snprintf(method, sizeof method, "%s", llhttp_method_name((llhttp_method_t)r->method));
     for (char *p = method; *p != 0; p++)
         *p = (char)tolower((unsigned char)*p);
@@ -453,11 +472,6 @@ static void put_operation(struct buf *out, const struct route *r, const struct r
     else
         buf_put_str(out, r->scope == SCOPE_NONE ? ",\"security\":[]" : ",\"security\":[{\"token\":[]}]");
     buf_put_str(out, "}");
-}
-
-static bool has(const struct route *r, const struct route_kind *k)
-{
-    return r->scope != SCOPE_ADMIN && (k == NULL ? r->kinds == 0 : (r->kinds & 1u << k->kind) != 0);
 }
 
 /* All methods of each path that belongs to a kind, or to none. */
@@ -507,8 +521,9 @@ void api_openapi(struct buf *out)
                       "\"identifier\":\"Apache-2.0\"}},\"jsonSchemaDialect\":\"https://json-schema.org/draft/2020-12/schema\","
                       "\"servers\":[{\"url\":\"/\"}],\"tags\":[");
     for (size_t i = 0; (k = route_kind_at(i)) != NULL; i++)
-        buf_printf(&doc, "{\"name\":\"%s\"},", k->plural);
-    buf_put_str(&doc, "{\"name\":\"replication\"},{\"name\":\"operation\"}],\"paths\":{");
+        buf_printf(&doc, "{\"name\":\"%s\",\"description\":\"Entries of the kind %s.\"},", k->plural, k->singular);
+    buf_put_str(&doc, "{\"name\":\"replication\",\"description\":\"Changes and signed deltas.\"},"
+                      "{\"name\":\"operation\",\"description\":\"Health, metrics and documents.\"}],\"paths\":{");
     for (size_t i = 0; (k = route_kind_at(i)) != NULL; i++)
         put_paths(&doc, &s, k);
     put_paths(&doc, &s, NULL);

@@ -22,6 +22,7 @@ static void on_delta_put(struct exchange *x)
 
 void handle_delta_put(struct exchange *x)
 {
+    assert(x->body.n <= BUNDLE_MAX);
     x->call.body = buf_view(&x->body);
     exchange_call(x, API_DELTA_PUT, on_delta_put);
 }
@@ -68,6 +69,7 @@ static void on_ready(struct exchange *x)
     if (answer_error(x))
         return;
     int status = x->call.ready ? 200 : 503;
+    assert(x->call.out.n > 0);
     if (!asks(x, "verbose") && !accepts(x, TYPE_JSON)) {
         answer_health(x, status, x->call.ready ? "ok\n" : "not ready\n", "");
         return;

@@ -5,6 +5,7 @@
 
 #include "crdt/alloc.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -138,6 +139,7 @@ static void put_peers(struct buf *out, const json_t *status)
 
 void page_dashboard(struct buf *out, struct bytes status)
 {
+    assert(status.p != NULL || status.n == 0);
     json_t *tree = json_loadb((const char *)status.p, status.n, 0, NULL);
     put_head(out, tree);
     put_catalogue(out, tree);

@@ -52,6 +52,7 @@ static bool set_limit(struct exchange *x, struct bytes value)
 
 static bool add(struct exchange *x, struct bytes *list, size_t *count, struct bytes value)
 {
+    assert(*count <= API_TAGS_MAX);
     if (*count == API_TAGS_MAX)
         return bad(x, "bad_query", "a filter is given more than 16 times");
     list[(*count)++] = value;
@@ -90,6 +91,7 @@ static bool set_parameter(struct exchange *x, struct bytes key, struct bytes val
 static bool decode(struct exchange *x, struct bytes *v)
 {
     size_t n = v->n;
+    assert(v->p >= x->text.p && v->p + n <= x->text.p + x->text.n);
     uint8_t *p = x->text.p + (v->p - x->text.p);
     if (!percent_decode(p, &n, true) || !utf8_valid(bytes_of(p, n)))
         return false;
@@ -110,6 +112,7 @@ bool read_page(struct exchange *x)
     }
     x->query.kind = x->match.kind != NULL ? x->match.kind->kind : 0;
     x->query.limit = x->call.limit;
+    assert(x->query.limit >= 1 && x->query.limit <= API_PAGE_MAX);
     x->call.query = &x->query;
     return true;
 }

@@ -36,6 +36,7 @@ static void authorize(struct exchange *x)
 {
     const struct api *a = x->api;
     enum api_scope need = x->match.route->scope;
+    assert(need != SCOPE_ADMIN || x->conn->origin == API_ADMIN_SOCKET);
     struct bytes token = http_header(&x->conn->http.head, HTTP_AUTHORIZATION);
     if (x->conn->origin == API_ADMIN_SOCKET) {
         x->call.as = http_header(&x->conn->http.head, HTTP_SOUK_AS);
@@ -100,6 +101,7 @@ void handle_head(struct exchange *x)
 {
     const struct http_head *head = &x->conn->http.head;
     struct route_match *m = &x->match;
+    assert(head->path.p >= x->text.p && head->path.p + head->path.n <= x->text.p + x->text.n);
     route_parse(x->text.p + (head->path.p - x->text.p), head->path.n, m);
     if (m->bad) {
         refusal(x, 400, "bad_path", "the path holds a percent-encoding or text that is not UTF-8");
@@ -148,6 +150,7 @@ static void answer_ambiguous(struct exchange *x)
 {
     struct faults faults = {.count = 0};
     const struct buf *out = &x->call.out;
+    assert(out->n <= API_FIND_MAX * ID_BYTES);
     for (size_t at = 0; at + ID_BYTES <= out->n; at += ID_BYTES) {
         char hex[2 * ID_BYTES + 1];
         hex_encode(hex, out->p + at, ID_BYTES);
@@ -160,6 +163,7 @@ static void on_found(struct exchange *x)
 {
     exchange_step *next = x->after_find;
     size_t n = x->call.out.n / ID_BYTES;
+    assert(x->call.err != ERR_OK || n * ID_BYTES == x->call.out.n);
     if (answer_error(x))
         return;
     if (n > 1) {

@@ -31,6 +31,7 @@ static int digit(uint8_t c)
 bool percent_decode(uint8_t *p, size_t *n, bool plus)
 {
     size_t out = 0;
+    assert(p != NULL || *n == 0);
     for (size_t i = 0; i < *n; i++, out++) {
         p[out] = plus && p[i] == '+' ? ' ' : p[i];
         if (p[i] != '%')
@@ -40,6 +41,7 @@ bool percent_decode(uint8_t *p, size_t *n, bool plus)
         p[out] = (uint8_t)(digit(p[i + 1]) << 4 | digit(p[i + 2]));
         i += 2;
     }
+    assert(out <= *n);
     *n = out;
     return true;
 }
@@ -50,6 +52,7 @@ bool query_next(struct bytes *rest, struct bytes *key, struct bytes *value)
         const uint8_t *amp = memchr(rest->p, '&', rest->n);
         struct bytes pair = {rest->p, amp != NULL ? (size_t)(amp - rest->p) : rest->n};
         size_t used = amp != NULL ? pair.n + 1 : pair.n;
+        assert(used <= rest->n);
         *rest = bytes_of(rest->p + used, rest->n - used);
         if (pair.n == 0)
             continue;
@@ -86,6 +89,7 @@ static bool is(struct bytes a, const char *b)
 static struct bytes entry_shape(struct bytes rest, struct route_match *m)
 {
     struct bytes last = last_segment(rest), head = before_last(rest);
+    assert(m->kind != NULL && last.n + head.n <= rest.n);
     m->shape = SHAPE_ENTRY;
     if (head.n == 0)
         return rest;
@@ -194,6 +198,7 @@ static bool applies(const struct route *r, const struct route_match *m)
 
 const struct route *route_find(const struct route_match *m, unsigned method)
 {
+    assert(m->shape != SHAPE_NONE);
     if (method == HTTP_HEAD)
         method = HTTP_GET;
     const struct route *r;
@@ -207,6 +212,7 @@ void route_allow(const struct route_match *m, struct buf *out)
 {
     const struct route *r;
     size_t start = out->n;
+    assert(m->shape != SHAPE_NONE);
     for (size_t i = 0; (r = route_at(i)) != NULL; i++) {
         if (!applies(r, m))
             continue;

@@ -14,6 +14,7 @@
 static json_t *read_object(struct exchange *x)
 {
     json_error_t error;
+    assert(x->tree == NULL);
     x->tree = json_loadb((const char *)x->body.p, x->body.n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
     if (x->tree == NULL) {
         answer_problem(x, 400, "bad_json", "the body is not JSON: line %d, column %d: %s", error.line, error.column,
@@ -57,6 +58,7 @@ static void take_list(const json_t *tree, const char *name, struct bytes *out, s
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *v = json_array_get(list, i);
         (void)snprintf(pointer, sizeof pointer, "/%s/%zu", name, i);
+        assert(*count < API_TAGS_MAX);
         if (!json_is_string(v))
             faults_add(faults, pointer, "must be a string");
         else
@@ -130,6 +132,7 @@ void handle_search(struct exchange *x)
         answer_problem(x, 400, "bad_cursor", "the cursor is not one that this node gave");
         return;
     }
+    assert(limit >= 1 && limit <= API_PAGE_MAX);
     x->call.kind = q->kind;
     x->call.limit = q->limit = (size_t)limit;
     x->call.cursor = q->cursor;

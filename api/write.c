@@ -23,6 +23,7 @@ static bool choose_guard(struct exchange *x)
         bad_condition(x, "If-Match and If-None-Match take *, or entity tags in double quotes");
         return false;
     }
+    assert(!x->answered && !x->read_first);
     x->call.guard = API_GUARD_EXISTS;
     if (match == CONDITION_LIST && condition_single(head, HTTP_IF_MATCH, &x->call.revision))
         x->call.guard = API_GUARD_REVISION;
@@ -58,6 +59,7 @@ static bool judge_read(struct exchange *x)
 /* What the body lacks. */
 static void answer_body(struct exchange *x, enum err e, const struct faults *faults)
 {
+    assert(e == ERR_INVALID || e == ERR_TOO_LARGE || e == ERR_FORM);
     if (e == ERR_INVALID)
         answer_faults(x, "the record breaks rules of its schema", faults);
     else if (e == ERR_TOO_LARGE)
@@ -72,6 +74,7 @@ static bool read_record(struct exchange *x, enum json_mode mode)
     struct faults faults;
     faults.count = 0;
     const struct kind_desc *kind = kind_by_number(x->match.kind->kind);
+    assert(kind != NULL && kind->client_writes);
     enum err e = mode == JSON_PATCH
                      ? json_patch_shown(kind, buf_view(&x->body), buf_view(&x->call.out), &x->fields, &faults)
                      : json_to_fields(kind, buf_view(&x->body), mode, &x->fields, &faults);
@@ -176,6 +179,7 @@ static void on_patched(struct exchange *x)
         on_written(x);
         return;
     }
+    assert(x->tries < API_PATCH_TRIES);
     if (++x->tries < API_PATCH_TRIES)
         patch_found(x);
     else
@@ -186,6 +190,7 @@ static void patch_read(struct exchange *x)
 {
     if (answer_error(x) || !judge_read(x) || !read_record(x, JSON_PATCH))
         return;
+    assert(!x->call.by_name);
     exchange_call(x, API_WRITE, on_patched);
 }
 

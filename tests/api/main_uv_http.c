@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -278,6 +279,7 @@ int main(void)
     static struct server s;
     char dir[96];
     pthread_t thread;
+    check(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     tmpdir_new(dir, sizeof dir);
     check(chmod(dir, 0755) == 0); /* so that it is the socket that keeps strangers out */
     start(&s, dir);
