@@ -223,6 +223,8 @@ static enum err change(struct fake *f, struct api_call *call)
         call->fault = (struct fault){.pointer = "/name", .detail = "the name of an entry cannot change"};
         return ERR_INVALID;
     }
+    if (call->change.field_count > FAKE_FIELDS / 4 || e->field_count > FAKE_FIELDS / 2)
+        return ERR_TOO_LARGE;
     call->created = !e->used || e->deleted;
     if (call->change.mode == CHANGE_REPLACE)
         clear_fields(e);
