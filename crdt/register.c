@@ -142,18 +142,37 @@ void merged_close(struct merged *m)
     *m = (struct merged){0};
 }
 
-const struct merged_field *merged_find(const struct merged *m, struct bytes name)
+/* Index of the first field whose name is not below this one. */
+static size_t lower(const struct merged *m, struct bytes name)
 {
     size_t low = 0, high = m->field_count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        int c = bytes_cmp(m->fields[mid].field.name, name);
-        if (c == 0)
-            return &m->fields[mid];
-        if (c < 0)
+        if (bytes_cmp(m->fields[mid].field.name, name) < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    return NULL;
+    return low;
+}
+
+const struct merged_field *merged_find(const struct merged *m, struct bytes name)
+{
+    size_t at = lower(m, name);
+    return at < m->field_count && bytes_eq(m->fields[at].field.name, name) ? &m->fields[at] : NULL;
+}
+
+void merged_set(struct merged *m, struct bytes name, const struct field *version)
+{
+    size_t at = lower(m, name), after = at;
+    if (at < m->field_count && bytes_eq(m->fields[at].field.name, name))
+        after++;
+    size_t rest = m->field_count - after, room = version != NULL ? 1 : 0;
+    if (at + room > after)
+        m->fields = mem_realloc(m->fields, at + room + rest, sizeof *m->fields);
+    memmove(m->fields + at + room, m->fields + after, rest * sizeof *m->fields);
+    if (version != NULL)
+        m->fields[at] = (struct merged_field){.field = *version};
+    m->field_count = at + room + rest;
+    assert(version == NULL || bytes_eq(version->name, name));
 }

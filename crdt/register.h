@@ -47,6 +47,8 @@ struct merged {
 void resolve(const struct head *heads, size_t n, struct merged *out);
 void merged_close(struct merged *m);
 const struct merged_field *merged_find(const struct merged *m, struct bytes name); /* NULL: no such version */
+/* Puts `version` in the place of whatever m has under the name, or takes that away (NULL). Borrows. */
+void merged_set(struct merged *m, struct bytes name, const struct field *version);
 bool value_is_nil(struct bytes value); /* the value of a removed field */
 
 /* ---- conflicts (a report, not state) ---- */

@@ -210,6 +210,25 @@ static void founder_heads(struct work *w, struct work_entry *e, struct show_head
     table_close(&v.seen);
 }
 
+bool policy_is_charter(const struct work *w, const struct work_entry *e)
+{
+    const struct policy *p = &w->store->policy;
+    return e != NULL && p->has_founder && id_eq(&e->id, &p->charter);
+}
+
+void policy_admission(struct work *w, struct work_entry *charter, uint64_t time, struct show_heads *own, struct merged *m)
+{
+    struct merged founders;
+    founder_heads(w, charter, own);
+    resolve(own->heads, own->n, &founders);
+    const struct merged_field *f = merged_find(&founders, bytes_str("admission"));
+    struct field version = f != NULL ? f->field : (struct field){0};
+    if (f != NULL && time > 0 && version.changed_at <= m->since)
+        version.changed_at = time;
+    merged_set(m, bytes_str("admission"), f != NULL ? &version : NULL);
+    merged_close(&founders);
+}
+
 static void refresh_charter(struct work *w, struct work_entry *e)
 {
     struct policy *p = &w->store->policy;

@@ -263,12 +263,14 @@ static void note_change(struct work *w, struct work_entry *e, bool missing_chang
 
 static void show_entry(struct work *w, struct work_entry *e)
 {
-    struct show_heads heads;
+    struct show_heads heads, own = {.n = 0};
     struct merged m;
     if (e->recount_created)
         recount_created(w, e);
     show_load(w, e, &heads);
     resolve(heads.heads, heads.n, &m);
+    if (policy_is_charter(w, e))
+        policy_admission(w, e, 0, &own, &m);
     set_revision(e);
     set_flags(w, e, &m, kind_by_number(e->row.kind));
     buf_reset(&w->scratch);
@@ -281,6 +283,7 @@ static void show_entry(struct work *w, struct work_entry *e)
     list_conflict(w, e);
     e->dirty = true;
     merged_close(&m);
+    show_close(&own);
     show_close(&heads);
 }
 

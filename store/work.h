@@ -195,6 +195,8 @@ uint64_t rights_next_epoch(struct work *w, const struct id *source, const struct
 /* A statement came to be held. */
 void rights_statement(struct work *w, struct work_op *x);
 
+struct show_heads;
+
 /* ---- sweep.c: what a policy change leaves to do ---- */
 enum sweep {
     SWEEP_AUTHOR = 1,   /* every delta of one key                              */
@@ -203,6 +205,10 @@ enum sweep {
 };
 void sweep_add(struct work *w, enum sweep type, const struct key *key); /* key NULL but for SWEEP_AUTHOR */
 void sweep_run(struct work *w);
+/* In the charter `admission` is merged over the founder's own standing puts alone (see MODEL 6). Puts that version in
+ * the place of what m has, as of `time` where a since would hide it (0: as it is). `own` keeps its bodies. */
+void policy_admission(struct work *w, struct work_entry *charter, uint64_t time, struct show_heads *own, struct merged *m);
+bool policy_is_charter(const struct work *w, const struct work_entry *e); /* e may be NULL */
 /* Recomputes the policy where charter or member entries changed. */
 void policy_refresh(struct work *w);
 void policy_operator_stated(struct work *w, const struct key *k);

@@ -293,6 +293,9 @@ static enum err add_put(struct group *g, struct plan *p)
     struct merged shown = {0};
     struct buf body = {0};
     uint8_t salt[16];
+    struct show_heads own = {.n = 0};
+    if (policy_is_charter(g->work, p->entry))
+        policy_admission(g->work, p->entry, g->time, &own, &p->now);
     bool more = p->entry != NULL && p->count != p->entry->row.top_count;
     if (change.mode == CHANGE_REPLACE && change.shown == NULL && more) {
         resolve_shown(g->work, p, &heads, &shown);
@@ -303,6 +306,7 @@ static enum err add_put(struct group *g, struct plan *p)
     if (change.shown == &shown)
         merged_close(&shown);
     show_close(&heads);
+    show_close(&own);
     if (e == ERR_OK) {
         body_hash(&op.body_hash, buf_view(&body));
         op.body_len = (uint32_t)body.n;

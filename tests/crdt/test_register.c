@@ -200,3 +200,28 @@ Test(register, missing_body_is_incomplete_and_malformed_body_is_an_empty_put)
     merged_close(&m);
     table_close(&t);
 }
+
+Test(register, one_version_is_set_in_place_added_or_taken_away)
+{
+    struct table t = {0};
+    struct merged m;
+    char s[64];
+    add(&t, 10, 0, 2, (struct gen_field[]){{"a", 10, "x"}, {"c", 3, "y"}});
+    resolve(t.head, t.n, &m);
+    struct field other = {.name = bytes_str("b"), .changed_at = 4, .value = bytes_of("\xa1z", 2)};
+    merged_set(&m, bytes_str("b"), &other);
+    cr_assert_eq(m.field_count, 3);
+    cr_assert_str_eq(text(&m, "b", s), "z");
+    other.name = bytes_str("a");
+    merged_set(&m, bytes_str("a"), &other);
+    cr_assert_eq(m.field_count, 3);
+    cr_assert_str_eq(text(&m, "a", s), "z");
+    merged_set(&m, bytes_str("d"), NULL);
+    merged_set(&m, bytes_str("a"), NULL);
+    cr_assert_eq(m.field_count, 2);
+    cr_assert_null(text(&m, "a", s));
+    cr_assert_str_eq(text(&m, "b", s), "z");
+    cr_assert_str_eq(text(&m, "c", s), "y");
+    merged_close(&m);
+    table_close(&t);
+}

@@ -161,12 +161,13 @@ static void raw_body(struct make *m, const struct act *a, size_t op, unsigned sa
     put_value(&second, a->place, a->field + 1, a->value);
     fields[0].value = buf_view(&first);
     fields[1].value = buf_view(&second);
-    if (bytes_cmp(fields[0].name, fields[1].name) > 0) {
+    size_t count = a->value % 4 == 3 ? 2 : 1;
+    if (count == 2 && bytes_cmp(fields[0].name, fields[1].name) > 0) {
         struct field turned = fields[0];
         fields[0] = fields[1];
         fields[1] = turned;
     }
-    struct body body = {.since = a->since, .field_count = a->value % 4 == 3 ? 2 : 1, .fields = fields};
+    struct body body = {.since = a->since, .field_count = count, .fields = fields};
     body.salt[0] = (uint8_t)m->step->tag;
     body.salt[1] = (uint8_t)salt;
     body.salt[2] = (uint8_t)op;
@@ -289,23 +290,10 @@ static void founders_admission(const struct oracle *o, uint64_t time, struct mer
     const struct id charter = place_id(PLACE_CHARTER);
     const struct oracle_entry *e = oracle_find(o, &charter);
     const struct field *f = e != NULL ? oracle_field(e, bytes_str("admission")) : NULL;
-    size_t at = 0;
-    while (at < now->field_count && bytes_cmp(now->fields[at].field.name, bytes_str("admission")) < 0)
-        at++;
-    bool there = at < now->field_count && bytes_eq(now->fields[at].field.name, bytes_str("admission"));
-    if (there && f == NULL) {
-        now->field_count--;
-        memmove(now->fields + at, now->fields + at + 1, (now->field_count - at) * sizeof *now->fields);
-    } else if (f != NULL && !there) {
-        now->fields = mem_realloc(now->fields, now->field_count + 1, sizeof *now->fields);
-        memmove(now->fields + at + 1, now->fields + at, (now->field_count - at) * sizeof *now->fields);
-        now->field_count++;
-    }
-    if (f == NULL)
-        return;
-    now->fields[at].field = *f;
-    if (f->changed_at <= now->since)
-        now->fields[at].field.changed_at = time; /* or the new put would hide it */
+    struct field version = f != NULL ? *f : (struct field){0};
+    if (f != NULL && f->changed_at <= now->since)
+        version.changed_at = time; /* or the new put would hide it */
+    merged_set(now, bytes_str("admission"), f != NULL ? &version : NULL);
 }
 
 static void honest_op(struct make *m, const struct oracle *o, struct gen_op *op)

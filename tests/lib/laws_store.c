@@ -182,6 +182,14 @@ static bool same_fields(const struct buf *json, const struct oracle_entry *e, ch
     return true;
 }
 
+/* What the charter is shown to admit: `open`, or the default. */
+static bool same_admission(const struct buf *json, const struct oracle_entry *e, char why[WHY_MAX])
+{
+    const struct field *f = oracle_field(e, bytes_str("admission"));
+    bool open = f != NULL && bytes_eq(f->value, bytes_str("\xa4open"));
+    return open == contains(json, "\"admission\":\"open\"") || no(why, "the charter is %sshown as open", open ? "not " : "");
+}
+
 static bool same_entry(const struct run *r, const struct oracle_entry *e, char why[WHY_MAX])
 {
     struct buf json = {0};
@@ -194,7 +202,7 @@ static bool same_entry(const struct run *r, const struct oracle_entry *e, char w
     else if (shown && (!id_eq(&info.revision, &e->revision) || info.incomplete != e->incomplete))
         ok = no(why, "revision or incomplete differ, at kind %u", (unsigned)e->kind);
     else if (shown)
-        ok = same_fields(&json, e, why);
+        ok = same_fields(&json, e, why) && (e->kind != KIND_CHARTER || same_admission(&json, e, why));
     buf_close(&json);
     return ok;
 }
