@@ -305,3 +305,47 @@ Test(named, a_later_grant_needs_new_writes)
     cr_assert(head(&p, 4));
     stop(&p);
 }
+
+/* What a writer's op replaced stays replaced once others built on that op, although the writer is revoked. */
+Test(named, a_revocation_brings_back_nothing_below_what_others_built)
+{
+    struct play p;
+    start(&p);
+    struct step steps[] = {grant(0, PLACE_M1, 3, 0), raw(1, 1, PLACE_M1, VERB_PUT), raw_over(2, 3, PLACE_M1, VERB_PUT, 1u << 1),
+                           raw_over(3, 1, PLACE_M1, VERB_PUT, 1u << 2), grant(4, PLACE_M1, 3, 1)};
+    steps[4].act[0].granted = false;
+    for (size_t i = 0; i < 5; i++)
+        compiled_push(&p.c, &steps[i]);
+    cr_assert_eq(entry(&p, PLACE_M1)->head_count, 1);
+    cr_assert(head(&p, 3));
+    stop(&p);
+}
+
+/* An owner that names a stranger's op replaces that op, and nothing that the stranger chose to name. */
+Test(named, the_op_of_a_stranger_that_is_named_carries_nothing_further)
+{
+    struct play p;
+    start(&p);
+    struct step steps[] = {raw(0, 1, PLACE_M1, VERB_PUT), raw_over(1, 4, PLACE_M1, VERB_PUT, 1),
+                           raw_over(2, 1, PLACE_M1, VERB_PUT, 1u << 1)};
+    for (size_t i = 0; i < 3; i++)
+        compiled_push(&p.c, &steps[i]);
+    cr_assert(head(&p, 0) && head(&p, 2));
+    cr_assert_not(head(&p, 1));
+    stop(&p);
+}
+
+/* What a set's op names travels with it, though its author was removed: else the owner's op would not reach below. */
+Test(named, what_an_op_of_the_set_names_stays_in_the_set)
+{
+    struct play p;
+    start(&p);
+    struct step steps[] = {grant(0, PLACE_M1, 3, 0), raw_over(1, 3, PLACE_M1, VERB_PUT, 1), raw_over(2, 1, PLACE_M1, VERB_PUT, 1u << 1),
+                           raw(3, 3, PLACE_M1, VERB_PUT), remove_member(4, 3)};
+    for (size_t i = 0; i < 5; i++)
+        compiled_push(&p.c, &steps[i]);
+    judge(&p);
+    cr_assert(oracle_find_op(&p.o, &p.c.op[1][0])->delta_of->in_set);
+    cr_assert_not(oracle_find_op(&p.o, &p.c.op[3][0])->delta_of->in_set);
+    stop(&p);
+}
