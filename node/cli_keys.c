@@ -254,20 +254,20 @@ enum cli_exit cli_key_import(struct cli *c)
 
 /* ---- writers ----------------------------------------------------------------------------------------------------- */
 
-static enum cli_exit writer_request(struct cli *c, const char *method, const struct kind_desc *kind)
+static bool valid_writer(const char *text)
 {
-    struct buf path = {0};
-    struct cli_reply reply;
     struct key key;
-    if (!key_parse(&key, bytes_str(c->args[2]))) {
-        cli_error("a writer is named by its key of 64 hex digits, not \"%s\"", c->args[2]);
-        return CLI_USAGE;
-    }
-    cli_put_entry_path(&path, kind, c->args[1], "/writers/");
-    cli_put_escaped(&path, c->args[2]);
-    struct cli_request r = {.method = method, .path = buf_cstr(&path), .as = cli_option(c, "as")};
-    enum cli_exit status = cli_call(c, &r, &reply);
-    buf_close(&path);
+    if (key_parse(&key, bytes_str(text)))
+        return true;
+    cli_error("a writer is named by its key of 64 hex digits, not \"%s\"", text);
+    return false;
+}
+
+static enum cli_exit send_writer(struct cli *c, struct cli_request *request)
+{
+    struct cli_reply reply;
+    request->as = cli_option(c, "as");
+    enum cli_exit status = cli_call(c, request, &reply);
     if (status == CLI_OK)
         cli_reply_close(&reply);
     return status;
@@ -276,7 +276,16 @@ static enum cli_exit writer_request(struct cli *c, const char *method, const str
 enum cli_exit cli_writer_add(struct cli *c)
 {
     const struct kind_desc *kind = cli_kind(c->args[0]);
-    return kind != NULL ? writer_request(c, "PUT", kind) : CLI_USAGE;
+    struct buf path = {0}, body = {0};
+    if (kind == NULL || !valid_writer(c->args[2]))
+        return CLI_USAGE;
+    cli_put_entry_path(&path, kind, c->args[1], "/writers");
+    buf_printf(&body, "{\"key\":\"%s\"}", c->args[2]);
+    struct cli_request r = {.method = "POST", .path = buf_cstr(&path), .body = buf_view(&body)};
+    enum cli_exit status = send_writer(c, &r);
+    buf_close(&path);
+    buf_close(&body);
+    return status;
 }
 
 /* Puts the present content again as the owner's own, so that a revocation leaves it standing. */
@@ -317,14 +326,20 @@ static bool wants_restate(const struct cli *c)
 enum cli_exit cli_writer_rm(struct cli *c)
 {
     const struct kind_desc *kind = cli_kind(c->args[0]);
-    if (kind == NULL)
+    struct buf path = {0};
+    if (kind == NULL || !valid_writer(c->args[2]))
         return CLI_USAGE;
     if (wants_restate(c)) {
         enum cli_exit status = restate(c, kind);
         if (status != CLI_OK)
             return status;
     }
-    return writer_request(c, "DELETE", kind);
+    cli_put_entry_path(&path, kind, c->args[1], "/writers/");
+    buf_put_str(&path, c->args[2]);
+    struct cli_request r = {.method = "DELETE", .path = buf_cstr(&path)};
+    enum cli_exit status = send_writer(c, &r);
+    buf_close(&path);
+    return status;
 }
 
 static void writer_cells(struct cli_table *t, const json_t *row)

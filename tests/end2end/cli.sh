@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# The command line: every kind of mistake has its exit status and says what to do; every verb has --help; the
+# contract's outputs have their shape.
+. "$(dirname "$0")/lib.bash"
+
+# try STATUS PATTERN ARG...: the exit status, and a line of stderr that matches.
+try() {
+    local want=$1 pattern=$2 got
+    shift 2
+    "$souk" "$@" >"$work/try.out" 2>"$work/try.log" </dev/null
+    got=$?
+    [[ $got == "$want" ]] || fail "souk $*: status $got, not $want: $(cat "$work/try.log")"
+    grep -qE -- "$pattern" "$work/try.log" || fail "souk $*: wanted \"$pattern\": $(cat "$work/try.log")"
+}
+
+say "usage"
+try 2 'a command is missing; souk --help'
+try 2 'unknown command "statsu"; did you mean "souk status"\?' statsu
+try 2 'unknown command "peer ad"; did you mean "souk peer add"\?' peer ad x
+try 2 'souk peer wants a command after it' peer
+try 2 'unknown command "deploy"' deploy
+try 2 'unknown option --limt; did you mean --limit\?' ls model --limt 3
+try 2 'unknown option -x' status -x
+try 2 '--dir wants D after it' status --dir
+try 2 '--help takes no value|unknown option' status --help=yes
+try 2 '-o wants human, json or jsonl, not "xml"' status -o xml
+try 2 'an argument is missing; usage: souk get' get model
+try 2 '"c" is one argument too many' get model b c
+try 2 '"modle" is no kind' get modle x
+try 2 '--limit wants a number from 1' ls model --limit 0
+try 2 '--limit wants a number' ls model --limit 5x
+try 2 '"csv" is no format; the formats are' import csv x
+try 2 'the one format of export is jsonl' export csv
+try 2 'verify wants KIND and ID' verify model
+try 2 'souk help wants man' help me
+try 2 'http wants HOST:PORT' run --http 7070
+try 2 'peer wants HOST:PORT' run --peer nowhere
+try 2 '--set wants KEY=VALUE' run --set cache_mb
+try 2 'did you mean "cache_mb"' run --set cach_mb=3
+try 2 '--mesh wants the 64 hex digits' run --mesh 12
+try 2 'give one of them' run --mesh 12 --new-mesh x
+try 2 '--admission wants open or members' run --admission closed
+try 2 'too long: its admin socket' --dir "/tmp/$(printf 'd%.0s' {1..120})" status
+try 2 "a token's id is a number" token rm x
+try 2 '--scope is missing' token new
+try 2 'a writer is named by its key of 64 hex digits' writer add model x y
+try 7 'no node answers on .*; start one with `souk run`' --dir "$work/none" status
+try 7 'no node answers' ls model --dir "$work/none" --
+try 3 'cannot read .*/mesh' --dir "$work/none" export jsonl
+try 1 'cannot read /nonexistent' --dir "$work/none" put model /nonexistent
+try 1 'cannot read /nonexistent' --dir "$work/none" import jsonl /nonexistent
+
+say "help, man page, completion"
+"$souk" --help | grep -E '^  [a-z]' | sed -E 's/^  ([a-z]+( (ls|add|rm|ban|unban|new|export|import|show|check)\b)?).*/\1/' >"$work/verbs"
+[[ $(wc -l <"$work/verbs") -ge 35 ]] || fail "souk --help lists $(wc -l <"$work/verbs") verbs"
+while read -r verb; do
+    # shellcheck disable=SC2086
+    "$souk" $verb --help | grep -q "^Usage: souk $verb" || fail "souk $verb --help"
+done <"$work/verbs"
+"$souk" peer --help | grep -q 'peer unban' || fail "souk peer --help"
+"$souk" help man >"$work/souk.1"
+! mandoc -T lint -W warning "$work/souk.1" | grep . || fail "mandoc finds fault with the man page"
+while read -r verb; do grep -q "^\.It Cm $verb" "$work/souk.1" || fail "the man page lacks $verb"; done <"$work/verbs"
+"$souk" help completion >"$work/completion"
+complete() { # WORD...: what bash would offer for the last one
+    bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _souk; printf "%s\n" "${COMPREPLY[@]}"' "$work/completion" "$@"
+}
+complete souk sta | grep -qx status || fail "completion of a verb"
+complete souk peer un | grep -qx unban || fail "completion of a second word"
+complete souk ls model --li | grep -qx -- --limit || fail "completion of an option"
+[[ $("$souk" version) == "souk "* ]] || fail "version"
+
+say "settings without a node"
+mkdir -p "$work/c"
+printf 'cache_mb = 7\nlogg = info\n' >"$work/c/souk.conf"
+try 1 'souk.conf line 2: unknown setting "logg"; did you mean "log"\?' config check --dir "$work/c"
+echo 'cache_mb = 7' >"$work/c/souk.conf"
+origin() { "$souk" config show -o json --dir "$work/c" | jq -r ".[] | select(.key == \"$1\") | .value + \" \" + .origin"; }
+[[ $(origin cache_mb) == '7 souk.conf:1' ]] || fail "$(origin cache_mb)"
+[[ $(SOUK_CACHE_MB=9 origin cache_mb) == '9 SOUK_CACHE_MB' ]] || fail "a variable overrides the file"
+[[ $(origin http) == '127.0.0.1:7070 default' ]] || fail "$(origin http)"
+SOUK_LOG=loud try 1 'SOUK_LOG: log wants one of' config check --dir "$work/c"
+
+say "a directory and its node"
+"$souk" init --dir "$work/1" --new-mesh ours --name shelf | grep -q ours || fail "init"
+try 4 'belongs to mesh' init --dir "$work/1" --mesh "$(printf '1%.0s' {1..64})"
+start 1
+try 4 'another souk node is running' run --dir "$work/1" --http 127.0.0.1:0 --listen 127.0.0.1:0
+try 4 'another souk node is running' init --dir "$work/1"
+mkdir -p "$work/2"
+try 1 'cannot listen for HTTP on .*: address already in use' run --dir "$work/2" --http "$(field 1 http)" --listen 127.0.0.1:0
+
+say "entries"
+echo '{"name":"a/b c","description":"x","tags":["one"]}' >"$work/model.json"
+id=$(on 1 put model "$work/model.json") || fail "put"
+[[ $id =~ ^[0-9a-f]{64}$ ]] || fail "put prints the id alone, not \"$id\""
+[[ $(on 1 get model 'a/b c' -o json | jq -r .meta.id) == "$id" ]] || fail "get by name"
+[[ $(on 1 get model "$id" -o json | jq -r .model.name) == 'a/b c' ]] || fail "get by id"
+try 4 '.' put model "$work/model.json" --create --dir "$work/1"
+try 3 'no model named|no such' get model nothing --dir "$work/1"
+try 3 '.' rm model nothing --dir "$work/1"
+try 3 '.' history model "$(printf '1%.0s' {1..64})" --dir "$work/1"
+echo '{"name":"x","parameters":-1,"license":7}' >"$work/bad.json"
+try 1 '/parameters' put model "$work/bad.json" --dir "$work/1"
+grep -q '/license' "$work/try.log" || fail "every field that is wrong is named"
+echo '{"name":' >"$work/broken.json"
+try 1 'not JSON: line' put model "$work/broken.json" --dir "$work/1"
+on 1 get model "$id" -o json | on 1 put model - >/dev/null || fail "put takes what get gives"
+[[ $(on 1 ls model -o json | jq length) == 1 ]] || fail "ls -o json is an array"
+[[ $(on 1 ls model -o jsonl | wc -l) == 1 ]] || fail "ls -o jsonl is a line each"
+[[ $(on 1 search 'X' --tag one -o json | jq length) == 1 ]] || fail "search"
+[[ $(on 1 search 'X' --tag two -o json | jq length) == 0 ]] || fail "search by tag"
+
+say "import, export"
+catalogue 450 >"$work/made.jsonl"
+printf '{"kind":"model","model":{"name":""}}\nnot json\n{"kind":"model","model":{"name":"ok","parameters":"many"}}\n' >>"$work/made.jsonl"
+on 1 import jsonl "$work/made.jsonl" --dry-run >"$work/dry" 2>/dev/null || fail "dry run"
+[[ $(status 1 .entries.model) == 1 ]] || fail "a dry run wrote"
+on 1 import jsonl - <"$work/made.jsonl" -o json >"$work/sum" 2>"$work/refused" || fail "import from stdin"
+[[ $(jq -c '[.read,.accepted,.refused]' "$work/sum") == '[453,450,3]' ]] || fail "$(cat "$work/sum")"
+for line in 451 452 453; do grep -q "^line $line" "$work/refused" || fail "line $line is not reported"; done
+on 1 ls model --all -o jsonl | wc -l | grep -qx 451 || fail "ls --all"
+on 1 import jsonl <(echo rubbish) --dir "$work/1" >/dev/null 2>&1 && fail "an import that reads nothing fails"
+on 1 export jsonl "$work/export.jsonl" || fail "export"
+[[ $(wc -l <"$work/export.jsonl") == 451 ]] || fail "export has $(wc -l <"$work/export.jsonl") lines"
+stop 1
+on 1 export jsonl - >"$work/offline.jsonl" || fail "export without a node"
+cmp "$work/export.jsonl" "$work/offline.jsonl" || fail "a node and its directory export differently"
+on 1 verify >/dev/null || fail "verify without a node"
+on 1 verify model 'a/b c' | grep -q signature || fail "verify of one entry names its checks"
+start 3
+on 3 import jsonl "$work/export.jsonl" >/dev/null || fail "export is imported again"
+on 3 export jsonl "$work/again.jsonl"
+jq -cS '.model | del(.model_id,.owner_id,.created_at,.updated_at)' "$work/export.jsonl" >"$work/e1"
+jq -cS '.model | del(.model_id,.owner_id,.created_at,.updated_at)' "$work/again.jsonl" >"$work/e2"
+cmp "$work/e1" "$work/e2" || fail "export and import lose something"
+
+say "status, tokens, writers"
+on 3 status -o json | jq -e 'has("id") and has("name") and has("mesh_id") and has("version") and has("uptime_s")
+    and has("ready") and has("entries") and has("deltas") and has("ops") and has("digest") and has("state_hash") and has("peers")
+    and has("store_bytes") and has("conflicts") and has("deferred") and has("rejected")' >/dev/null || fail "status"
+token=$(on 3 token new --scope write --name job)
+[[ $token =~ ^[!-~]+$ ]] || fail "the token stands alone on its line"
+! grep -rq "$token" "$work/3/tokens" || fail "tokens are stored hashed"
+post() { curl -sS -o "$work/post" -w '%{http_code}' -H "Authorization: Bearer $1" -d "$2" "http://$(field 3 http)/models"; }
+[[ $(post "$token" '{"name":"by-token"}') == 201 ]] || fail "$(cat "$work/post")"
+[[ $(post nonsense '{"name":"by-token"}') == 401 ]] || fail "an unknown token"
+reader=$(on 3 token new --scope read)
+[[ $(post "$reader" '{"name":"by-token"}') == 403 ]] || fail "a read token writes"
+kept=$(on 3 token ls -o json | jq -r '.[] | select(.name == "job") | .id')
+stop 3
+start 3
+[[ $(post "$token" '{"name":"by-token","description":"again"}') == 200 ]] || fail "tokens survive a restart"
+on 3 token rm "$kept" || fail "token rm"
+[[ $(post "$token" '{"name":"by-token"}') == 401 ]] || fail "a removed token"
+try 3 'no token of that id' token rm 99 --dir "$work/3"
+try 1 'scope is read, write or invoke' token new --scope all --dir "$work/3"
+other=$(on 3 key new other)
+on 3 writer add model by-token "$other" || fail "writer add"
+[[ $(on 3 writer ls model by-token -o json | jq -r '.[0].key') == "$other" ]] || fail "writer ls"
+entry=$(on 3 get model by-token -o json | jq -r .meta.id)
+[[ $(code 3 PATCH "/models/$entry" -H 'X-Souk-As: other' -d '{"version":"9"}') == 200 ]] || fail "a writer may write"
+on 3 writer rm model by-token "$other" --restate || fail "writer rm"
+[[ $(on 3 get model by-token -o json | jq -r .model.version) == 9 ]] || fail "what was restated stays"
+[[ $(code 3 PATCH "/models/$entry" -H 'X-Souk-As: other' -d '{"version":"10"}') == 403 ]] || fail "a writer that was removed"
+[[ $(stat -c %a "$work/3/admin.sock") == 600 ]] || fail "the admin socket is open to others"
+on 3 log debug || fail "log"
+on 3 doctor | grep -q '^ok *directory' || fail "doctor"
+stop 3
