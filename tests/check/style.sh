@@ -23,7 +23,7 @@ check() {
     mapfile -t all < <(files "$tree" | grep -vE '/(LICENSE|tests/check/style\.sh|tests/fuzz/corpus/.*)$')
     mapfile -t code < <(printf '%s\n' "${all[@]}" | grep -E '\.[ch]$')
     {
-        match '(TODO|FIXME|XXX)($|[^(A-Za-z])' 'undone work without a number: TODO(#12)' "${all[@]}"
+        match '(^|[^A-Za-z])(TODO|FIXME|XXX)($|[^(A-Za-z])' 'undone work without a number: TODO(#12)' "${all[@]}"
         match '(^|[^A-Za-z0-9_./-])/(work|home|root)/' 'a path of one machine' "${all[@]}"
         match '/\.\./shared' 'the data folder is named by SOUK_SHARED alone' "${code[@]}"
         match $'\t' 'a tab' "${code[@]}"
