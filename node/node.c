@@ -247,6 +247,7 @@ static void job_done(struct node *n, struct batch *b, enum err e)
         publish(n, b);
         n->changed = n->changed || b->job.change_count > 0;
     } else {
+        n->set_founder = n->set_founder || b->set_founder; /* told once only: keep it for the next job */
         tell_net(n, b, e);
         disk_failed(n, e);
     }
