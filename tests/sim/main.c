@@ -1,0 +1,158 @@
+/*
+ * sim: runs the simulator. The only file of it that may ask the system for anything: the command line, a fresh seed and
+ * the time that a time-boxed run takes.
+ */
+#include "tests/sim/sim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct options {
+    struct sim_config config;
+    bool has_seed, twice, verbose;
+    unsigned long long seconds;
+    const char *seeds;
+};
+
+static const char usage[] =
+    "usage: sim --seed S [--nodes N] [--minutes M] [--trace] [--twice] [--verbose]\n"
+    "       sim --seeds FILE [--twice]     each line of FILE: SEED NODES MINUTES\n"
+    "       sim --for SECONDS [--nodes N] [--minutes M]   fresh seeds until the time is up\n";
+
+static bool parse_number(const char *text, unsigned long long low, unsigned long long high, unsigned long long *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 0);
+    if (errno != 0 || end == text || *end != 0 || text[0] == '-' || v < low || v > high) {
+        fprintf(stderr, "sim: %s is not a number from %llu to %llu\n", text, low, high);
+        return false;
+    }
+    *out = v;
+    return true;
+}
+
+static bool take_option(struct options *o, const char *name, const char *value)
+{
+    unsigned long long v;
+    if (strcmp(name, "--seeds") == 0) {
+        o->seeds = value;
+        return true;
+    }
+    if (strcmp(name, "--seed") == 0) {
+        o->has_seed = parse_number(value, 0, UINT64_MAX, &v);
+        o->config.seed = o->has_seed ? v : 0;
+        return o->has_seed;
+    }
+    if (strcmp(name, "--nodes") == 0 && parse_number(value, 2, SIM_HOSTS_MAX, &v)) {
+        o->config.nodes = (unsigned)v;
+        return true;
+    }
+    if (strcmp(name, "--minutes") == 0 && parse_number(value, 1, 1000, &v)) {
+        o->config.minutes = (unsigned)v;
+        return true;
+    }
+    return strcmp(name, "--for") == 0 && parse_number(value, 1, 1000000, &o->seconds);
+}
+
+static bool parse_options(struct options *o, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--trace") == 0)
+            o->config.trace = true;
+        else if (strcmp(argv[i], "--twice") == 0)
+            o->twice = true;
+        else if (strcmp(argv[i], "--verbose") == 0)
+            o->verbose = true;
+        else if (i + 1 == argc || !take_option(o, argv[i], argv[i + 1]))
+            return false;
+        else
+            i++;
+    }
+    return o->has_seed + (o->seeds != NULL) + (o->seconds != 0) == 1;
+}
+
+static bool run_once(const struct sim_config *c, struct sim_outcome *out)
+{
+    sim_run(c, out);
+    if (!out->ok) {
+        printf("violation: %s\n", out->failure);
+        printf("sim --seed 0x%llx --nodes %u --minutes %u\n", (unsigned long long)c->seed, c->nodes, c->minutes);
+    }
+    return out->ok;
+}
+
+static bool run(const struct options *o)
+{
+    const struct sim_config *c = &o->config;
+    struct sim_outcome first, second;
+    if (!run_once(c, &first))
+        return false;
+    if (o->twice && (!run_once(c, &second) || strcmp(first.trace, second.trace) != 0)) {
+        printf("violation: the same seed gave two traces\n");
+        printf("sim --seed 0x%llx --nodes %u --minutes %u --twice\n", (unsigned long long)c->seed, c->nodes, c->minutes);
+        return false;
+    }
+    if (o->verbose)
+        printf("%llu events, %llu writes (%llu refused), %llu crashes and leaves, all agreed %llu.%03llu s after healing, "
+               "at most %llu kB sent by one host in a minute\n",
+               (unsigned long long)first.events, (unsigned long long)first.writes, (unsigned long long)first.refused,
+               (unsigned long long)first.crashes, (unsigned long long)(first.converged_ms / 1000),
+               (unsigned long long)(first.converged_ms % 1000), (unsigned long long)(first.most_bytes / 1000));
+    printf("ok seed=0x%llx nodes=%u hostile=0 deltas=%llu trace=%s\n", (unsigned long long)c->seed, c->nodes,
+           (unsigned long long)first.deltas, first.trace);
+    (void)fflush(stdout);
+    return true;
+}
+
+static bool run_file(struct options *o)
+{
+    FILE *f = fopen(o->seeds, "r");
+    char line[256];
+    bool ok = true;
+    if (f == NULL) {
+        fprintf(stderr, "sim: cannot read %s: %s\n", o->seeds, strerror(errno));
+        return false;
+    }
+    while (ok && fgets(line, sizeof line, f) != NULL) {
+        unsigned long long seed;
+        unsigned nodes, minutes;
+        if (line[0] == '#' || line[0] == '\n')
+            continue;
+        if (sscanf(line, "%llx %u %u", &seed, &nodes, &minutes) != 3 || nodes < 2 || nodes > SIM_HOSTS_MAX || minutes < 1) {
+            fprintf(stderr, "sim: not SEED NODES MINUTES: %s", line);
+            ok = false;
+            break;
+        }
+        o->config = (struct sim_config){.seed = seed, .nodes = nodes, .minutes = minutes, .trace = o->config.trace};
+        ok = run(o);
+    }
+    (void)fclose(f);
+    return ok;
+}
+
+static bool run_fresh(struct options *o)
+{
+    time_t end = time(NULL) + (time_t)o->seconds;
+    while (time(NULL) < end) {
+        randombytes_buf(&o->config.seed, sizeof o->config.seed);
+        if (!run(o))
+            return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.config = {.nodes = 32, .minutes = 10}};
+    if (!parse_options(&o, argc, argv)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    if (sodium_init() < 0)
+        return 2;
+    bool ok = o.seeds != NULL ? run_file(&o) : o.seconds != 0 ? run_fresh(&o) : run(&o);
+    return ok ? 0 : 1;
+}
