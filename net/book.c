@@ -280,6 +280,7 @@ static void operator_add(struct net *n, const char *text)
         p->has_key = p->key_required = true;
         p->key = key;
     }
+    p->self = false;
     p->fails = 0;
     p->next_dial_ms = n->now_ms;
 }
@@ -323,17 +324,38 @@ void book_operator(struct net *n, const struct net_event *e)
 
 /* ---- dialing --------------------------------------------------------------------------------------------------------- */
 
-uint64_t book_dial_at(const struct net *n, const struct peer *p)
+/* When this row is due: to be dialed, or to be given up on. `room`: for one more learned peer. */
+static uint64_t due_at(const struct peer *p, bool room)
 {
     if (p->dial != 0)
         return p->dial_ms;
-    if (p->addr[0] == 0 || p->link != NULL || p->self || p->banned_until_ms == UINT64_MAX)
-        return UINT64_MAX;
-    if (!p->pinned && links_up(n) >= NET_LINKS_TARGET)
-        return UINT64_MAX;
-    if (n->link_count >= NET_LINKS_MAX + NET_HALF_OPEN_MAX)
+    if (p->addr[0] == 0 || p->link != NULL || p->self || p->banned_until_ms == UINT64_MAX || (!p->pinned && !room))
         return UINT64_MAX;
     return p->next_dial_ms > p->banned_until_ms ? p->next_dial_ms : p->banned_until_ms;
+}
+
+static size_t dialing(const struct net *n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n->book_count; i++)
+        count += n->book[i]->dial != 0;
+    return count;
+}
+
+static bool room_for_learned(const struct net *n)
+{
+    return links_up(n) + dialing(n) < NET_LINKS_TARGET;
+}
+
+uint64_t book_deadline(const struct net *n)
+{
+    uint64_t at = UINT64_MAX;
+    bool room = room_for_learned(n);
+    for (size_t i = 0; i < n->book_count; i++) {
+        uint64_t due = due_at(n->book[i], room);
+        at = due < at ? due : at;
+    }
+    return at;
 }
 
 static void dial(struct net *n, struct peer *p)
@@ -355,7 +377,7 @@ void book_tick(struct net *n)
 {
     for (size_t i = 0; i < n->book_count; i++) {
         struct peer *p = n->book[i];
-        if (book_dial_at(n, p) > n->now_ms)
+        if (due_at(p, room_for_learned(n)) > n->now_ms)
             continue;
         if (p->dial != 0)
             dial_timed_out(n, p);

@@ -261,7 +261,7 @@ bool book_banned(const struct net *n, const struct peer *p);
 /* The row that an identity belongs to: found, made, or joined with the row that was dialed. NULL: no room. */
 struct peer *book_claim(struct net *n, struct peer *dialed, const struct key *key);
 void book_operator(struct net *n, const struct net_event *e);
-uint64_t book_dial_at(const struct net *n, const struct peer *p); /* UINT64_MAX: not now */
+uint64_t book_deadline(const struct net *n);
 void book_tick(struct net *n);
 void book_score(struct net *n, struct peer *p, int64_t by);
 

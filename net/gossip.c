@@ -100,24 +100,28 @@ static bool anybody_eager(const struct net *n)
     return false;
 }
 
+/* While every queue is long, ids are all that is sent: nothing need be loaded. */
 static void load_more(struct net *n)
 {
     struct item item;
     while (n->publish_at < n->publish.n && n->publishing < NET_LOADS_MAX) {
         memcpy(&item, n->publish.p + n->publish_at, sizeof item);
         n->publish_at += sizeof item;
-        if (fetch_load(n, LOAD_PUBLISH, 0, &item))
+        if (anybody_eager(n) && fetch_load(n, LOAD_PUBLISH, 0, &item))
             n->publishing++;
+        else
+            spread_all(n, &item, bytes_of(NULL, 0));
     }
-    if (n->publish_at == n->publish.n)
-        n->publish_at = n->publish.n = 0;
+    if (n->publish_at * 2 > n->publish.n) {
+        buf_drop(&n->publish, n->publish_at);
+        n->publish_at = 0;
+    }
 }
 
 void gossip_publish(struct net *n, const struct item *items, size_t count)
 {
-    bool eager = anybody_eager(n);
     for (size_t i = 0; i < count; i++) {
-        if (eager && (n->publish.n - n->publish_at) / sizeof *items < NET_PUBLISH_MAX)
+        if ((n->publish.n - n->publish_at) / sizeof *items < NET_PUBLISH_MAX)
             buf_put(&n->publish, &items[i], sizeof *items);
         else
             spread_all(n, &items[i], bytes_of(NULL, 0));

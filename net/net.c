@@ -230,10 +230,7 @@ void net_input(struct net *n, const struct net_event *e, uint64_t now_ms)
 
 uint64_t net_deadline(const struct net *n)
 {
-    uint64_t at = UINT64_MAX, next;
-    for (size_t i = 0; i < n->book_count; i++)
-        if ((next = book_dial_at(n, n->book[i])) < at)
-            at = next;
+    uint64_t at = book_deadline(n), next;
     for (size_t i = 0; i < n->link_count; i++)
         if ((next = link_deadline(n->links[i])) < at)
             at = next;
@@ -300,6 +297,7 @@ static void peer_info(const struct net *n, const struct peer *p, struct net_peer
     out->received_bytes = l->received_bytes;
     out->queued_bytes = link_queued(l);
     out->outbound = l->outbound;
+    out->skew_ms = l->skew_ms;
     out->synced = l->synced;
 }
 

@@ -114,9 +114,10 @@ struct net_peer_info {
     struct key id;              /* zero until known */
     char address[NET_ADDR_MAX];
     enum net_peer_state state;
-    uint64_t lag_ms;            /* smoothed round trip / time since the sets were last seen equal: see PROTOCOL */
+    uint64_t lag_ms;            /* the smoothed round trip while the sets are equal, else the time since they were */
     uint64_t sent_bytes, received_bytes, queued_bytes;
     int64_t score;
+    int64_t skew_ms;            /* its wall clock minus this node's, from its last PONG */
     bool outbound, pinned, synced; /* synced: the peer's set equalled ours at the last exchange */
 };
 /* Copies at most max peers, in a stable order; returns how many there are. */

@@ -370,6 +370,24 @@ Test(fetch, too_many_reconciliation_frames_close_the_session)
     lab_free(lab);
 }
 
+/* Stateful repair that wedges (named outage): a peer that never answers delays itself alone, and is tried again. */
+Test(fetch, reconciliation_that_is_not_answered_is_given_up_and_tried_again)
+{
+    struct lab *lab = lab_new(2, 18);
+    struct mole m;
+    mole_open(&m, lab, 313);
+    (void)lab_write_quiet(lab, 0, 10);
+    for (int i = 0; i < 40; i++) {
+        mole_say(&m, &(struct wire_message){.type = WIRE_PING});
+        mole_run(&m, 4000);
+    }
+    cr_assert(m.got[WIRE_RECON] >= 3 && m.got[WIRE_RECON] <= 6, "%zu in 160 s", m.got[WIRE_RECON]);
+    lab_link(lab, 1, 0);
+    cr_assert(lab_until(lab, 2000, lab_equal, NULL));
+    mole_close(&m);
+    lab_free(lab);
+}
+
 Test(fetch, replies_without_a_session_change_nothing)
 {
     struct lab *lab = lab_new(1, 16);

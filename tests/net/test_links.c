@@ -238,6 +238,23 @@ Test(links, a_peer_that_asks_and_never_reads_is_paced_then_closed)
     lab_free(lab);
 }
 
+/* A node that crashed and is back dials anew while the old connection still looks alive. */
+Test(links, of_two_connections_dialed_by_one_node_the_newer_is_kept)
+{
+    struct lab *lab = lab_new(1, 23);
+    struct mole old, new;
+    mole_open(&old, lab, 64);
+    mole_open(&new, lab, 64);
+    mole_run(&old, 1);
+    cr_assert(old.closed);
+    cr_assert_eq(old.reason, REASON_DUPLICATE);
+    cr_assert_eq(new.conn.state, CONN_UP);
+    cr_assert_eq(lab_up_links(lab, 0), 1);
+    mole_close(&old);
+    mole_close(&new);
+    lab_free(lab);
+}
+
 Test(links, a_banned_peer_stays_out_until_it_is_let_in)
 {
     struct lab *lab = lab_new(2, 11);
