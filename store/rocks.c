@@ -318,6 +318,7 @@ static rocksdb_options_t *make_options(struct rocks *r, const struct kv_rocks_co
     rocksdb_options_set_max_write_buffer_number(o, 2);
     rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
     rocksdb_options_set_memtable_whole_key_filtering(o, 1);
+    rocksdb_options_set_allow_concurrent_memtable_write(o, 0); /* there is one writer */
     rocksdb_options_set_max_total_wal_size(o, (uint64_t)c->write_buffer_mb << 20);
     rocksdb_options_set_max_background_jobs(o, BACKGROUND_JOBS);
     rocksdb_options_set_max_open_files(o, OPEN_FILES_MAX);
