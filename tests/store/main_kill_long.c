@@ -1,7 +1,7 @@
 /*
  * A process that imports is killed with SIGKILL at random moments, again and again on the same directory. After each kill:
  * every delta that was acknowledged is there with its body, the digest and the state equal a replay into a new store, and
- * verify finds nothing. The parent never opens the store itself. `store_kill [rounds] [seed]`.
+ * verify finds nothing. The parent never opens the store itself. `store_kill_long [rounds] [seed]`.
  */
 #include "crdt/alloc.h"
 #include "crdt/codec.h"
