@@ -246,7 +246,7 @@ static double raw_singles(size_t n)
     return rate;
 }
 
-static void gets(const struct bench *b, const struct records *r, size_t n)
+static void random_reads(const struct bench *b, const struct records *r, size_t n)
 {
     struct rng rng;
     struct buf out = {0};
@@ -294,7 +294,7 @@ int main(int argc, char **argv)
     printf("records into the store      %9.0f /s   %.2f of raw, %.1f us of this thread's time an entry\n", bulk,
            bulk / raw, cpu * 1e6 / (double)n);
     printf("resident                    %9.0f MB (the records themselves included)\n", resident_mb());
-    gets(&a, &r, n);
+    random_reads(&a, &r, n);
     new_store(&c);
     double copied = copy_all(&a, &c, &read_s);
     printf("deltas verified and merged  %9.0f /s   reading them %.2f s\n", copied, read_s);
