@@ -42,6 +42,7 @@ static void exchange_free(struct exchange *x)
     buf_close(&x->body);
     buf_close(&x->cursor);
     json_fields_close(&x->fields);
+    json_decref(x->tree);
     free(x);
 }
 
@@ -49,7 +50,14 @@ void api_free(struct api *a)
 {
     if (a == NULL)
         return;
-    assert(a->conns == NULL && a->pending == 0);
+    assert(a->conns == NULL);
+    while (a->orphans != NULL) {
+        struct exchange *x = a->orphans;
+        a->orphans = x->spare;
+        a->pending--;
+        exchange_free(x);
+    }
+    assert(a->pending == 0);
     while (a->spare != NULL) {
         struct exchange *x = a->spare;
         a->spare = x->spare;
@@ -161,6 +169,34 @@ void exchange_close(struct exchange *x)
     a->spare_count++;
 }
 
+void exchange_abandon(struct exchange *x)
+{
+    struct api *a = x->api;
+    x->conn = NULL;
+    if (!x->calling) {
+        exchange_close(x);
+        return;
+    }
+    x->before = NULL;
+    x->spare = a->orphans;
+    if (a->orphans != NULL)
+        a->orphans->before = x;
+    a->orphans = x;
+    if (a->backend.cancel != NULL)
+        a->backend.cancel(a->backend.ctx, &x->call);
+}
+
+/* The call of an orphan has ended. */
+static void bury(struct exchange *x)
+{
+    assert(x->conn == NULL && !x->calling);
+    if (x->spare != NULL)
+        x->spare->before = x->before;
+    *(x->before != NULL ? &x->before->spare : &x->api->orphans) = x->spare;
+    x->spare = NULL;
+    exchange_close(x);
+}
+
 /* Forgets the results of the call before. */
 static void call_reset(struct api_call *call)
 {
@@ -205,7 +241,7 @@ void api_call_done(struct api_call *call)
     }
     x->calling = false;
     if (x->conn == NULL) {
-        exchange_close(x);
+        bury(x);
         return;
     }
     if (x->conn->state == CONN_CALL || x->conn->state == CONN_STREAM)

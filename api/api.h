@@ -152,7 +152,8 @@ struct api_config {
 #define API_HEARTBEAT_MS      15000 /* comment lines of a quiet event stream */
 /* `config` and `backend` are copied; version must outlive the engine. */
 struct api *api_new(const struct api_config *config, const struct api_backend *backend);
-/* No connection is left and no call pending: asserted. */
+/* No connection is left: asserted. Calls that are still pending are forgotten with their memory: the node completes none
+ * of them any more. */
 void api_free(struct api *a);
 /* The core has no clock. The rim says the monotonic time before it hands in anything and before it takes output
  * (now_ms elsewhere is now_us / 1000 of the same clock), and the Date header's value once a second. */

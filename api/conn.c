@@ -95,14 +95,8 @@ void api_conn_free(struct api_conn *c)
         forget_dirty(c);
     if (c->state == CONN_STREAM)
         a->stats.streams--;
-    struct exchange *x = c->x;
-    if (x != NULL) {
-        x->conn = NULL;
-        if (!x->calling)
-            exchange_close(x);
-        else if (a->backend.cancel != NULL)
-            a->backend.cancel(a->backend.ctx, &x->call);
-    }
+    if (c->x != NULL)
+        exchange_abandon(c->x);
     if (c->next != NULL)
         c->next->prev = c->prev;
     *(c->prev != NULL ? &c->prev->next : &a->conns) = c->next;

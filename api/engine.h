@@ -30,7 +30,8 @@ struct exchange {
     struct api_call call;      /* inputs and results of the call to the node that runs now */
     struct api *api;
     struct api_conn *conn;     /* NULL: the client went away, nobody waits                 */
-    struct exchange *spare;
+    struct exchange *spare;    /* next in the list of spares, or of orphans                */
+    struct exchange *before;   /* in the list of orphans                                   */
     struct buf text, body;     /* the request head, and its body                           */
     struct route_match match;
     struct http_fault refusal; /* status != 0: decided before the body was read            */
@@ -85,7 +86,7 @@ struct api {
     struct api_config config;
     struct api_backend backend;
     struct api_conn *conns, *dirty, *dirty_last;
-    struct exchange *spare;
+    struct exchange *spare, *orphans; /* orphans: a call is pending, the client is gone */
     size_t spare_count, pending; /* exchanges kept; exchanges open               */
     uint64_t now_us;
     uint64_t requests;        /* numbers given                                   */
@@ -100,6 +101,8 @@ struct api {
 /* api.c */
 struct exchange *exchange_open(struct api_conn *c);
 void exchange_close(struct exchange *x);
+/* The connection goes away. Frees the exchange, or keeps what a pending call borrows until it ends. */
+void exchange_abandon(struct exchange *x);
 /* Asks the node; `then` runs with the results, at once or later. x->call's inputs are set by the caller. */
 void exchange_call(struct exchange *x, enum api_op op, exchange_step *then);
 void api_mark(struct api_conn *c); /* the rim should look at it */

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -334,6 +335,14 @@ static void on_connection(uv_stream_t *server, int status)
     client_flush(c);
 }
 
+/* libuv writes without guarding against SIGPIPE: a process that has not said what it means must not die of a client. */
+static void ignore_sigpipe(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        (void)signal(SIGPIPE, SIG_IGN);
+}
+
 struct uv_http *uv_http_new(uv_loop_t *loop, struct api *api, void (*after)(void *ctx), void *ctx)
 {
     struct uv_http *h = mem_zalloc(sizeof *h);
@@ -345,6 +354,7 @@ struct uv_http *uv_http_new(uv_loop_t *loop, struct api *api, void (*after)(void
         abort(); /* cannot fail in libuv 1.x */
     h->timer.data = h;
     h->handles = 1;
+    ignore_sigpipe();
     say_date(h);
     (void)say_clock(h);
     return h;

@@ -12,7 +12,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +146,32 @@ static void test_large_answers(struct server *s)
     close(fd);
 }
 
+/* Until the loop has noticed that earlier connections ended. */
+static void wait_free(struct server *s)
+{
+    for (bool free_again = false; !free_again;) {
+        int fd = connect_tcp(s);
+        (void)send(fd, LAST, strlen(LAST), MSG_NOSIGNAL);
+        struct buf b = read_all(fd);
+        free_again = count(&b, "HTTP/1.1 200") == 1;
+        buf_close(&b);
+        close(fd);
+    }
+}
+
+/* Clients that leave while their answers are on the way. */
+static void test_deserters(struct server *s)
+{
+    for (int i = 0; i < CONNECTIONS - 1; i++) {
+        int fd = connect_tcp(s);
+        for (int j = 0; j < 100; j++)
+            send_text(fd, "GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n");
+        close(fd);
+    }
+    wait_free(s);
+    test_requests(s);
+}
+
 static void test_refused_body(struct server *s)
 {
     int fd = connect_tcp(s);
@@ -176,14 +201,7 @@ static void test_connection_bound(struct server *s)
     buf_close(&b);
     for (int i = 0; i <= CONNECTIONS; i++)
         close(fds[i]);
-    for (bool free_again = false; !free_again;) { /* the loop notices each end in its own time */
-        int fd = connect_tcp(s);
-        send_text(fd, LAST);
-        b = read_all(fd);
-        free_again = count(&b, "HTTP/1.1 200") == 1;
-        buf_close(&b);
-        close(fd);
-    }
+    wait_free(s);
 }
 
 static void test_admin(struct server *s)
@@ -279,13 +297,13 @@ int main(void)
     static struct server s;
     char dir[96];
     pthread_t thread;
-    check(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     tmpdir_new(dir, sizeof dir);
     check(chmod(dir, 0755) == 0); /* so that it is the socket that keeps strangers out */
     start(&s, dir);
     check(pthread_create(&thread, NULL, serve, &s) == 0);
     test_requests(&s);
     test_large_answers(&s);
+    test_deserters(&s);
     test_refused_body(&s);
     test_connection_bound(&s);
     test_admin(&s);

@@ -297,6 +297,25 @@ Test(conn, a_client_that_goes_away_while_the_node_works)
     cr_assert(talk_take(&t, &r, false));
 }
 
+/* A node that stops at once completes nothing any more. */
+Test(conn, an_engine_can_be_freed_while_calls_are_pending)
+{
+    struct talk other;
+    struct api_conn *more[3];
+    talk_open(&other, API_TCP);
+    other.fake->delay = true;
+    for (int i = 0; i < 3; i++) {
+        more[i] = api_conn_new(other.api, API_TCP, other.now_ms);
+        api_conn_input(more[i], bytes_str("POST /models/search HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"), 0);
+    }
+    for (int i = 0; i < 3; i++)
+        api_conn_free(more[i]);
+    cr_assert_eq(other.fake->waiting, 3);
+    cr_assert(fake_step(other.fake));
+    other.fake->first = NULL; /* the others never end */
+    talk_close(&other);
+}
+
 Test(conn, a_client_that_ends_its_side_still_gets_its_answers)
 {
     t.fake->delay = true;
