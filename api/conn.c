@@ -119,6 +119,8 @@ void api_conn_set_data(struct api_conn *c, void *data)
 static void use(struct api_conn *c, size_t n)
 {
     assert(n <= c->view.n);
+    if (n == 0)
+        return;
     c->view = bytes_of(c->view.p + n, c->view.n - n);
 }
 
@@ -402,7 +404,9 @@ struct bytes api_conn_output(struct api_conn *c)
 {
     if (c->answered > 0)
         observe(c);
-    return c->dead ? (struct bytes){0} : bytes_of(c->out.p + c->sent, conn_unsent(c));
+    if (c->dead || conn_unsent(c) == 0)
+        return (struct bytes){0};
+    return bytes_of(c->out.p + c->sent, conn_unsent(c));
 }
 
 void api_conn_sent(struct api_conn *c, size_t n)

@@ -69,8 +69,9 @@ bool query_next(struct bytes *rest, struct bytes *key, struct bytes *value)
 static struct bytes last_segment(struct bytes p)
 {
     const uint8_t *slash = p.n > 0 ? memrchr(p.p, '/', p.n) : NULL;
-    size_t at = slash != NULL ? (size_t)(slash + 1 - p.p) : 0;
-    return bytes_of(p.p + at, p.n - at);
+    if (slash == NULL)
+        return p;
+    return bytes_of(slash + 1, (size_t)(p.p + p.n - slash) - 1);
 }
 
 /* What stands before the last segment and its '/'; absent if there is only one. */

@@ -21,17 +21,12 @@ static struct key owner_key(unsigned n)
 static void new_revision(struct fake *f, struct fake_entry *e)
 {
     struct hasher h;
-    char hex[ID_HEX_SIZE];
     hash_init(&h, "fake/revision");
     hash_u64(&h, ++f->revisions);
     hash_end(&h, &e->revision);
     e->used = true;
     assert(f->change_count < FAKE_CHANGES);
-    struct api_change_row *row = &f->changes[f->change_count++];
-    id_hex(hex, &e->id);
-    *row = (struct api_change_row){.seq = f->change_count};
-    row->length =
-        (size_t)snprintf(row->json, sizeof row->json, "{\"cursor\":\"%zu\",\"id\":\"%s\"}", f->change_count, hex);
+    f->changes[f->change_count++] = e->id;
 }
 
 static struct fake_entry *find_id(struct fake *f, uint64_t kind, const struct id *id)
@@ -223,7 +218,7 @@ static enum err change(struct fake *f, struct api_call *call)
         call->fault = (struct fault){.pointer = "/name", .detail = "the name of an entry cannot change"};
         return ERR_INVALID;
     }
-    if (call->change.field_count > FAKE_FIELDS / 4 || e->field_count > FAKE_FIELDS / 2)
+    if (call->change.field_count > FAKE_FIELDS / 2 || e->field_count > FAKE_FIELDS / 2)
         return ERR_TOO_LARGE;
     call->created = !e->used || e->deleted;
     if (call->change.mode == CHANGE_REPLACE)
@@ -253,6 +248,14 @@ static enum err delete(struct fake *f, struct api_call *call)
     return ERR_OK;
 }
 
+static void put_change(const struct fake *f, size_t at, struct api_change_row *row)
+{
+    char hex[ID_HEX_SIZE];
+    id_hex(hex, &f->changes[at]);
+    *row = (struct api_change_row){.seq = at + 1};
+    row->length = (size_t)snprintf(row->json, sizeof row->json, "{\"cursor\":\"%zu\",\"id\":\"%s\"}", at + 1, hex);
+}
+
 static enum err changes(struct fake *f, struct api_call *call)
 {
     size_t at = 0;
@@ -268,10 +271,11 @@ static enum err changes(struct fake *f, struct api_call *call)
     call->changes = mem_calloc(call->limit, sizeof *call->changes);
     buf_put_str(&call->out, "{\"changes\":[");
     for (; at < f->change_count && call->change_count < call->limit; at++) {
-        if (call->change_count > 0)
+        struct api_change_row *row = &call->changes[call->change_count];
+        put_change(f, at, row);
+        if (call->change_count++ > 0)
             buf_put_str(&call->out, ",");
-        buf_put(&call->out, f->changes[at].json, f->changes[at].length);
-        call->changes[call->change_count++] = f->changes[at];
+        buf_put(&call->out, row->json, row->length);
     }
     call->next_seq = at;
     buf_printf(&call->out, "],\"next_cursor\":\"%zu\"}", at);

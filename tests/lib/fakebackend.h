@@ -10,8 +10,8 @@
 
 #include "api/api.h"
 
-#define FAKE_ENTRIES 256
-#define FAKE_FIELDS  64
+#define FAKE_ENTRIES 64
+#define FAKE_FIELDS  48
 #define FAKE_CHANGES 1024
 
 struct fake_field {
@@ -32,7 +32,7 @@ struct fake {
     struct api *api;
     struct fake_entry entries[FAKE_ENTRIES];
     size_t change_count;
-    struct api_change_row changes[FAKE_CHANGES];
+    struct id changes[FAKE_CHANGES]; /* the entry that each was of                  */
     uint64_t revisions;
     bool delay;                  /* calls wait for fake_step                        */
     bool not_ready;
