@@ -63,6 +63,7 @@ bool addr_split(const char *text, struct key *key, bool *has_key, char addr[NET_
 
 bool addr_join(const char *seen, const char *told, char out[NET_ADDR_MAX])
 {
+    assert(seen != NULL && told != NULL);
     const char *a = port_colon(seen), *b = port_colon(told);
     if (a == NULL || b == NULL)
         return false;
@@ -133,10 +134,12 @@ static struct peer *least_useful(struct net *n)
 
 struct peer *book_add(struct net *n)
 {
+    assert(n->book_count <= NET_BOOK_MAX);
     if (n->book_count == NET_BOOK_MAX) {
         struct peer *worst = least_useful(n);
         if (worst == NULL)
             return NULL;
+        assert(!worst->pinned && worst->link == NULL);
         book_remove(n, worst);
     }
     struct peer *p = mem_zalloc(sizeof *p);
@@ -166,6 +169,7 @@ void book_failed(struct net *n, struct peer *p)
     uint64_t wait = (uint64_t)NET_BACKOFF_MIN_MS << (p->fails < 5 ? p->fails : 5);
     p->fails += p->fails < 100;
     p->dial = 0;
+    assert(wait >= NET_BACKOFF_MIN_MS);
     p->next_dial_ms = n->now_ms + net_jitter(n, wait < NET_BACKOFF_MAX_MS ? wait : NET_BACKOFF_MAX_MS);
 }
 
@@ -177,6 +181,7 @@ void book_score(struct net *n, struct peer *p, int64_t by)
     p->score = p->score + by < NET_SCORE_MAX ? p->score + by : NET_SCORE_MAX;
     if (p->score > NET_SCORE_BAN || book_banned(n, p))
         return;
+    assert(p->score >= INT64_MIN / 2);
     p->score = NET_SCORE_BAN / 2; /* what it starts with when the ban is over */
     p->banned_until_ms = n->now_ms + NET_BAN_MS;
     net_log(n, 1, "peer %s is banned for %d minutes: it lost all its score", peer_name(p, name), NET_BAN_MS / 60000);
@@ -215,6 +220,7 @@ void book_learn(struct net *n, const struct link *from, const struct key *key, c
 /* Two rows turned out to be one node: the row with the key takes over what the dialed one knew. */
 static void join_rows(struct net *n, struct peer *p, struct peer *dialed)
 {
+    assert(p != dialed && p->has_key && dialed->link == NULL);
     p->pinned |= dialed->pinned;
     if (dialed->pinned || p->addr[0] == 0)
         memcpy(p->addr, dialed->addr, sizeof p->addr);
@@ -247,6 +253,7 @@ struct peer *book_claim(struct net *n, struct peer *dialed, const struct key *ke
         p->has_key = true;
         p->key = *key;
     }
+    assert(p->has_key && key_eq(&p->key, key));
     p->dial = 0;
     return p;
 }
@@ -360,6 +367,7 @@ uint64_t book_deadline(const struct net *n)
 
 static void dial(struct net *n, struct peer *p)
 {
+    assert(p->dial == 0 && p->link == NULL && addr_classify(p->addr) != ADDR_BAD);
     p->dial = ++n->dial_count;
     p->dial_ms = n->now_ms + NET_DIAL_MS;
     net_log(n, 3, "dialing %s", p->addr);
@@ -369,6 +377,7 @@ static void dial(struct net *n, struct peer *p)
 /* A dial that the rim never answered. Its connection, if there is one, has its own deadline. */
 static void dial_timed_out(struct net *n, struct peer *p)
 {
+    assert(p->dial != 0 && n->now_ms >= p->dial_ms);
     net_log(n, 3, "dialing %s took longer than %d s", p->addr, NET_DIAL_MS / 1000);
     book_failed(n, p);
 }

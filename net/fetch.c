@@ -44,6 +44,7 @@ bool fetch_want(struct net *n, struct link *l, const struct id *id, enum want_wh
 static void next_holder(struct net *n, struct want *w)
 {
     uint64_t id;
+    assert(w != NULL && w->state != WANT_FREE);
     while ((id = want_take_holder(w)) != 0) {
         struct link *l = link_by_id(n, id);
         if (l != NULL && link_up(l) && queue_on(n, w, l)) {
@@ -81,6 +82,7 @@ static void ask(struct net *n, struct link *l)
         wants_set(&n->wants, w, WANT_ASKED, l->id);
         w->asked_ms = n->now_ms;
         l->asked++;
+        assert(l->asked <= NET_WINDOW_IDS);
         buf_put(&ids, id.b, ID_BYTES);
     }
     if (ids.n > 0)
@@ -162,6 +164,7 @@ static void hand_to_store(struct net *n, struct link *l, struct want *w, const s
 {
     if (n->storing == NULL)
         n->storing = mem_calloc(NET_STORING_MAX, sizeof *n->storing);
+    assert(n->storing_count < NET_STORING_MAX && w->state != WANT_STORING);
     while (n->storing[n->storing_next].used)
         n->storing_next = (n->storing_next + 1) % NET_STORING_MAX;
     struct storing *s = &n->storing[n->storing_next];
@@ -175,6 +178,7 @@ static void hand_to_store(struct net *n, struct link *l, struct want *w, const s
     buf_put_bytes(&s->bundle, m->body);
     n->storing_count++;
     n->storing_bytes += s->size;
+    assert(s->tag % NET_STORING_MAX == n->storing_next && n->storing_bytes <= NET_STORING_BYTES);
     wants_set(&n->wants, w, WANT_STORING, l->id);
     net_act(n, &(struct net_action){.kind = NET_STORE, .tag = s->tag});
 }
@@ -278,6 +282,7 @@ static void good_bundle(struct net *n, const struct storing *s, const struct net
     struct want *w = wants_find(&n->wants, &s->id);
     struct missing *m = missing_find(n, &s->id);
     bool copied = w != NULL && w->recon;
+    assert(!r->refused && id_eq(&r->item.id, &s->id));
     if (m != NULL)
         m->wanted = false;
     wants_remove(&n->wants, &s->id);
@@ -358,6 +363,7 @@ void fetch_asked(struct net *n, struct link *l, const struct wire_message *m)
     }
     for (size_t i = 0; i < m->count; i++)
         idqueue_push(&l->serve, &m->ids[i]);
+    assert(idqueue_count(&l->serve) <= NET_SERVE_MAX);
 }
 
 bool fetch_load(struct net *n, enum load_purpose purpose, uint64_t link, const struct item *item)
@@ -399,6 +405,7 @@ void fetch_loaded(struct net *n, const struct net_event *e)
     struct link *l = load.purpose == LOAD_SERVE ? link_by_id(n, load.link) : NULL;
     if (l == NULL || !link_up(l))
         return;
+    assert(l->loading); /* one at a time for each peer */
     l->loading = false;
     answer(n, l, &load.item.id, e->bytes);
     fetch_pump(n, l);
@@ -428,6 +435,7 @@ static void ask_missing(struct net *n, struct missing *m)
     struct link *l = links_random(n);
     if (l != NULL)
         (void)fetch_want(n, l, &m->id, WANT_BODY);
+    assert(m->wanted && m->tries < NET_BODY_TRIES);
     m->tries++;
     m->next_ms = n->now_ms + net_jitter(n, m->wait_ms);
     m->wait_ms = 2 * m->wait_ms < NET_BODY_MAX_MS ? 2 * m->wait_ms : NET_BODY_MAX_MS;

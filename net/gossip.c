@@ -64,6 +64,7 @@ void gossip_flush(struct net *n, struct link *l)
 static void push(struct net *n, struct link *l, const struct item *item, struct bytes bundle)
 {
     struct wire_message m = {.type = WIRE_DELTA, .id = item->id, .body = bundle};
+    assert(link_up(l) && bundle.n > 0 && bundle.n <= BUNDLE_MAX);
     recent_add(&l->known, &item->id);
     n->stats.deltas_sent++;
     link_send(n, l, &m);
@@ -89,6 +90,7 @@ static void spread_all(struct net *n, const struct item *item, struct bytes bund
 void gossip_forward(struct net *n, const struct storing *s, const struct item *item)
 {
     bool whole = !s->answer && s->size <= NET_FORWARD_MAX;
+    assert(!whole || s->bundle.n == s->size);
     spread_all(n, item, whole ? buf_view(&s->bundle) : bytes_of(NULL, 0));
 }
 
@@ -104,6 +106,7 @@ static bool anybody_eager(const struct net *n)
 static void load_more(struct net *n)
 {
     struct item item;
+    assert(n->publish_at <= n->publish.n && n->publish.n % sizeof item == 0);
     while (n->publish_at < n->publish.n && n->publishing < NET_LOADS_MAX) {
         memcpy(&item, n->publish.p + n->publish_at, sizeof item);
         n->publish_at += sizeof item;

@@ -65,11 +65,13 @@ void link_send(struct net *n, struct link *l, const struct wire_message *m)
 static void end_peer(struct net *n, struct link *l)
 {
     struct peer *p = l->peer;
+    assert(l->ended);
     bool session = p != NULL && p->link == l;
     if (session) {
         p->link = NULL;
         p->seen_ms = n->now_ms;
-        if (l->up_ms != 0 && n->now_ms - l->up_ms >= NET_STABLE_MS)
+        bool welcome = l->conn.reason != REASON_FULL && l->conn.reason != REASON_BANNED;
+        if (welcome && l->up_ms != 0 && n->now_ms - l->up_ms >= NET_STABLE_MS)
             p->fails = 0;
     }
     if (p != NULL && (session || (l->dial != 0 && p->dial == l->dial)))
@@ -142,6 +144,7 @@ static struct link *link_new(struct net *n, const struct net_event *e, enum nois
         net_act(n, &(struct net_action){.kind = NET_CLOSE, .conn = e->conn});
         return NULL;
     }
+    assert(link_by_id(n, e->conn) == NULL);
     struct link *l = mem_zalloc(sizeof *l);
     l->id = e->conn;
     l->outbound = role == NOISE_INITIATOR;
@@ -195,6 +198,7 @@ static void dial_failed(struct net *n, const struct net_event *e)
 /* PROTOCOL 2.6: Of two connections between the same two nodes the one dialed by the node with the smaller key is kept; of two dialed by the same node, the newer. */
 static bool keep_new(const struct net *n, const struct link *old, const struct link *l)
 {
+    assert(old != l && key_eq(&old->conn.remote, &l->conn.remote));
     if (old->outbound == l->outbound)
         return true;
     return l->outbound == (key_cmp(&n->self.key, &l->conn.remote) < 0);
@@ -236,6 +240,7 @@ static bool admit(struct net *n, struct link *l)
         l->sync_at_ms = n->now_ms + NET_SYNC_AGAIN_MS; /* what was under way on the old one may be lost */
     }
     p->link = l;
+    assert(l->peer == p && !book_banned(n, p));
     return true;
 }
 
@@ -263,6 +268,7 @@ static void failed(struct net *n, struct link *l)
 
 static void note_heard(struct net *n, struct link *l, uint64_t nonce)
 {
+    assert(l->heard_ms <= n->now_ms && l->conn.state != CONN_PROVED);
     if (l->conn.in.seal.cipher.nonce != nonce)
         l->heard_ms = n->now_ms;
     if (!frame_in_partial(&l->conn.in))
@@ -346,6 +352,7 @@ static void lend_out(struct net *n, struct link *l, struct net_action *a)
     l->conn.out = spare;
     if (n->lent.cap > NET_QUEUE_SERVE && l->conn.out.cap > NET_QUEUE_SERVE)
         buf_close(&l->conn.out);
+    assert(n->lent.n > 0 && l->conn.out.n == 0);
     if (l->rim_queued == 0)
         l->stalled_ms = n->now_ms;
     l->rim_queued += n->lent.n;
@@ -403,6 +410,7 @@ uint64_t link_deadline(const struct link *l)
 static void link_tick(struct net *n, struct link *l)
 {
     uint64_t now = n->now_ms;
+    assert(!l->ended);
     if (!link_up(l)) {
         if (now >= l->started_ms + NET_HANDSHAKE_MS)
             link_close(n, l, REASON_TIMEOUT, "the handshake took longer than 10 s");

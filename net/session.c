@@ -4,6 +4,7 @@
  */
 #include "net/engine.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ void session_greet(struct net *n, struct link *l)
 {
     char addr[NET_ADDR_MAX];
     struct id digest;
+    assert(l->conn.state == CONN_HELLO && l->peer != NULL);
     struct wire_message m = hello_of(n, l, addr, &digest);
     link_send(n, l, &m);
 }
@@ -53,6 +55,7 @@ static void add_peer(struct wire_peers *peers, const struct peer *p, const struc
     const char *addr = address_for(p, to);
     if (addr == NULL || !p->has_key || p == to->peer || peers->count == WIRE_PEERS_MAX)
         return;
+    assert(p->told[0] != 0 || p->addr[0] != 0);
     peers->list[peers->count++] = (struct wire_peer){.key = p->key, .address = bytes_str(addr)};
 }
 
@@ -93,6 +96,7 @@ static bool take_founder(struct net *n, struct link *l, const struct wire_hello 
     }
     if (n->has_founder)
         return true;
+    assert(h->mesh_name.n < sizeof name);
     memcpy(name, h->mesh_name.p, h->mesh_name.n);
     name[h->mesh_name.n] = 0;
     n->has_founder = true;
@@ -129,6 +133,7 @@ static void got_hello(struct net *n, struct link *l, const struct wire_hello *h)
     }
     if (!take_founder(n, l, h))
         return;
+    assert(l->peer != NULL && l->peer->link == l && l->up_ms == 0);
     l->skew_ms = (int64_t)(h->clock_ms - net_clock(n));
     l->remote_count = h->count;
     take_address(l, h->address);
@@ -182,6 +187,7 @@ static void got_pong(struct net *n, struct link *l, const struct wire_message *m
     if (l->ping_token == 0 || m->token != l->ping_token)
         return;
     l->ping_token = 0;
+    assert(n->now_ms >= l->ping_sent_ms);
     uint64_t rtt = n->now_ms - l->ping_sent_ms;
     l->rtt_ms = l->rtt_ms == 0 ? rtt : (7 * l->rtt_ms + rtt) / 8;
     l->skew_ms = (int64_t)(m->clock_ms - net_clock(n));
@@ -205,6 +211,8 @@ static void got_dont_want(struct link *l, const struct wire_message *m)
 
 void session_message(struct net *n, struct link *l, const struct wire_message *m)
 {
+    assert(!l->ended && l->peer != NULL);
+    assert((m->type == WIRE_HELLO) == (l->conn.state == CONN_HELLO) || m->type == WIRE_CLOSE);
     switch (m->type) {
     case WIRE_HELLO:
         got_hello(n, l, &m->hello);

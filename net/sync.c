@@ -40,6 +40,7 @@ void sync_start(struct net *n, struct link *l)
     struct buf out = {0};
     if (!link_up(l) || l->syncing || n->intake == NET_INTAKE_STOPPED)
         return;
+    assert(l->diff.have == NULL && l->diff.need == NULL);
     l->syncing = true;
     l->session = ++n->session_count;
     l->sync_heard_ms = n->now_ms;
@@ -63,6 +64,7 @@ void sync_stop(struct link *l)
 void sync_up(struct net *n, struct link *l, const struct wire_hello *hello, const struct id *digest)
 {
     size_t count = setindex_count(n->config.set);
+    assert(link_up(l) && !l->syncing);
     if (id_eq(&hello->digest, digest)) {
         l->synced = true;
         l->equal_ms = n->now_ms;
@@ -116,6 +118,7 @@ static bool take_diff(struct net *n, struct link *l)
 {
     const struct recon_diff *d = &l->diff;
     bool room = true;
+    assert(l->syncing && l->offered <= NET_SYNC_OFFERS);
     for (size_t i = 0; i < d->need_count && room; i++) {
         if (memo_has(&n->memo, &d->need[i], n->now_ms))
             continue;
@@ -139,6 +142,7 @@ static bool take_diff(struct net *n, struct link *l)
 static void finish(struct net *n, struct link *l)
 {
     sync_stop(l);
+    assert(!l->syncing && l->rounds <= NET_SYNC_ROUNDS);
     l->synced = !l->differs;
     if (l->synced) {
         l->equal_ms = n->now_ms;
@@ -187,6 +191,7 @@ void sync_drained(struct net *n, struct link *l)
 {
     if (!l->more || l->syncing)
         return;
+    assert(l->asked == 0 && idqueue_count(&l->ask) == 0);
     l->more = false;
     l->again_ms = 0;
     l->sync_at_ms = n->now_ms; /* the session was cut: go on at once */
@@ -205,6 +210,7 @@ void sync_copied(struct net *n)
     if (n->copy_started_ms == 0)
         return;
     n->copy_done++;
+    assert(n->now_ms >= n->copy_started_ms);
     if (n->copy_done > n->copy_total)
         n->copy_total = n->copy_done;
     if (!copying(n)) {

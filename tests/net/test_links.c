@@ -102,6 +102,32 @@ Test(links, two_that_dial_each_other_keep_one_connection)
     }
 }
 
+Test(links, both_sides_of_a_healed_partition_may_dial_at_once)
+{
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct lab *lab = lab_new(3, 100 + seed);
+        lab_latency(lab, 300 + 40 * seed);
+        for (size_t i = 0; i < 3; i++)
+            for (size_t k = 0; k < 3; k++)
+                if (i != k)
+                    lab_link(lab, i, k);
+        lab_run(lab, 5000 + 100 * seed);
+        for (int round = 0; round < 3; round++) {
+            lab_cut(lab, 0, 1);
+            lab_cut(lab, 1, 2);
+            lab_run(lab, 3000 + 370 * seed);
+            lab_heal(lab, 0, 1);
+            lab_heal(lab, 1, 2);
+            (void)lab_write(lab, (size_t)seed % 3, 10);
+            lab_run(lab, 45000);
+            for (size_t i = 0; i < 3; i++)
+                cr_assert_eq(lab_up_links(lab, i), 2, "seed %llu host %zu", (unsigned long long)seed, i);
+            cr_assert(lab_equal(lab, NULL));
+        }
+        lab_free(lab);
+    }
+}
+
 Test(links, a_silent_peer_is_dropped_after_45_s_and_pinged_before)
 {
     struct lab *lab = lab_new(2, 6);
