@@ -8,11 +8,13 @@ data=${SOUK_SHARED:-$top/../shared}/data
 unset SOUK_DIR SOUK_PASSPHRASE
 work=$(mktemp -d /tmp/souk-XXXXXX) # short: socket paths have 107 bytes
 declare -A pid
-[[ -x $souk ]] || { echo "no souk in $build"; exit 77; }
+[[ -x $souk ]] || { echo "no souk in $build"; exit 1; }
 
 finish() {
     local code=$? n
     trap - EXIT
+    [[ -z ${pid[run]:-} ]] || { kill -TERM "${pid[run]}" && wait "${pid[run]}"; } 2>/dev/null
+    [[ -z ${shell_pid:-} ]] || kill "$shell_pid" 2>/dev/null
     for n in "${!pid[@]}"; do kill -KILL "${pid[$n]}" 2>/dev/null; done
     wait 2>/dev/null
     if grep -lE 'AddressSanitizer|LeakSanitizer|runtime error:|Assertion' "$work"/*.err >/dev/null 2>&1; then
