@@ -298,7 +298,7 @@ static const struct {
                ",\"framework\":" TEXT ",\"license\":" TEXT ",\"tags\":{\"type\":\"array\",\"maxItems\":16,\"items\":" TEXT
                "},\"capabilities\":{\"type\":\"array\",\"maxItems\":16,\"items\":" TEXT "},\"max_price\":{\"type\":\"string\","
                "\"description\":\"USD per 1M input tokens, a decimal string.\"},\"min_context\":" COUNT
-               ",\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":200},\"cursor\":" TEXT "}}"},
+               ",\"limit\":{\"type\":\"integer\",\"minimum\":1},\"cursor\":" TEXT "}}"},
     {"Problem", "{\"type\":\"object\",\"description\":\"RFC 9457.\",\"properties\":{\"type\":" TEXT ",\"title\":" TEXT
                 ",\"status\":{\"type\":\"integer\"},\"detail\":" TEXT ",\"code\":" TEXT ",\"request_id\":" TEXT
                 ",\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"pointer\":" TEXT
@@ -331,7 +331,7 @@ static void put_parameter(struct buf *out, struct seq *s, const char *where, con
     bool path = strcmp(where, "path") == 0;
     buf_printf(out, "{\"name\":\"%s\",\"in\":\"%s\",\"required\":%s,\"description\":\"%s\",\"schema\":%s}", name, where,
                path ? "true" : "false", about,
-               strcmp(name, "limit") == 0 ? "{\"type\":\"integer\",\"minimum\":1,\"maximum\":200,\"default\":30}" : TEXT);
+               strcmp(name, "limit") == 0 ? "{\"type\":\"integer\",\"minimum\":1,\"default\":30}" : TEXT);
 }
 
 static bool takes(const struct route *r, const char *part)

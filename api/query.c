@@ -44,9 +44,9 @@ static bool bad(struct exchange *x, const char *code, const char *detail)
 static bool set_limit(struct exchange *x, struct bytes value)
 {
     uint64_t v;
-    if (!parse_uint(value, &v) || v < 1 || v > API_PAGE_MAX)
-        return bad(x, "bad_limit", "limit is a number from 1 to 200");
-    x->call.limit = (size_t)v;
+    if (!parse_uint(value, &v) || v < 1)
+        return bad(x, "bad_limit", "limit is a number from 1 on; a page has at most 200 rows");
+    x->call.limit = v < API_PAGE_MAX ? (size_t)v : API_PAGE_MAX;
     return true;
 }
 

@@ -120,10 +120,12 @@ void handle_search(struct exchange *x)
     take_list(tree, "tags", x->tags, &q->tag_count, &faults);
     take_list(tree, "capabilities", x->capabilities, &q->capability_count, &faults);
     take_count(tree, "min_context", INT64_MAX, &q->min_context, &faults);
-    take_count(tree, "limit", API_PAGE_MAX, &limit, &faults);
+    take_count(tree, "limit", INT64_MAX, &limit, &faults);
     take_price(tree, q, &faults);
     if (limit == 0)
-        faults_add(&faults, "/limit", "must be from 1 to %d", API_PAGE_MAX);
+        faults_add(&faults, "/limit", "must be a number from 1 on; a page has at most %d rows", API_PAGE_MAX);
+    if (limit > API_PAGE_MAX)
+        limit = API_PAGE_MAX;
     if (faults.count > 0) {
         answer_faults(x, "the search breaks rules of its schema", &faults);
         return;
