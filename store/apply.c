@@ -36,6 +36,7 @@ static enum err parse(const struct store *s, uint64_t now_ms, struct incoming *c
 /* The op of the delta, loaded with its marks; NULL: nothing is known of it. */
 static struct work_op *op_at(struct work *w, const struct incoming *c, size_t i)
 {
+    assert(i < c->delta.op_count);
     const struct op *op = &c->delta.ops[i];
     struct id entry, id;
     entry_id(&entry, op->kind, &op->owner, op->name);
@@ -54,6 +55,7 @@ static bool body_fits(const struct incoming *c, const struct bundle_body *b)
 /* A delta that is held: only bodies can be new. */
 static void add_late_bodies(struct work *w, struct incoming *c)
 {
+    assert(c->merged == NULL);
     for (size_t i = 0; i < c->bundle.body_count && w->fault == ERR_OK; i++) {
         const struct bundle_body *b = &c->bundle.bodies[i];
         if (!body_fits(c, b)) {
@@ -74,6 +76,7 @@ static void add_late_bodies(struct work *w, struct incoming *c)
 /* A delta of kind 5 or 6 comes with its bodies, but for those that a held delete of the owner erased (see MODEL 6). */
 static bool bodies_complete(struct work *w, const struct incoming *c, const struct bytes *bodies)
 {
+    assert(c->delta.op_count > 0 && c->delta.op_count <= MODEL_DELTA_OPS_MAX);
     if (!kind_is_policy(c->delta.ops[0].kind))
         return true;
     for (size_t i = 0; i < c->delta.op_count; i++) {
@@ -88,6 +91,8 @@ static bool bodies_complete(struct work *w, const struct incoming *c, const stru
 
 static enum err add_delta(struct work *w, struct incoming *c)
 {
+    assert(c->merged == NULL);
+    assert(id_eq(&c->delta.mesh, &w->store->mesh));
     struct store_in *in = c->in;
     enum err e = w->store->trusting ? ERR_OK : delta_verify(&c->delta.id, &c->delta.author, c->bundle.sig);
     if (e != ERR_OK)
@@ -131,6 +136,8 @@ static void count_deltas(const struct work *w, struct stats_row *stats)
     for (size_t i = 0; i < w->delta_list.count; i++) {
         const struct work_delta *d = w->delta_list.items[i];
         bool in_set = (d->row.flags & DELTA_IN_SET) != 0;
+        assert(!d->fresh || !d->was_in_set);
+        assert(!d->queued);
         if (!d->fresh && d->was_in_set) {
             stats->deltas--;
             stats->ops -= d->row.op_count;
@@ -159,6 +166,7 @@ static void log_changes(struct work *w, struct stats_row *stats)
         }
         if (e == NULL || e->change == NULL)
             continue;
+        assert(n < CHANGE_CHUNK);
         change_row_put(&chunk, e->change);
         stats->last_seq++;
         n++;
@@ -181,6 +189,7 @@ static enum err commit(struct work *w)
     show_entries(w);
     if (w->fault != ERR_OK)
         return w->fault;
+    assert(w->op_first == NULL && w->delta_first == NULL && w->policy_first == NULL);
     count_deltas(w, &w->store->stats);
     log_changes(w, &w->store->stats);
     work_flush_rows(w);
@@ -238,6 +247,9 @@ static void give_verdicts(const struct incoming *list, size_t n)
 
 enum err store_apply(struct store *s, struct store_job *job)
 {
+    assert(job->in_count == 0 || job->in != NULL);
+    assert(job->write_count == 0 || (job->writes != NULL && job->rng != NULL));
+    assert(job->added == NULL && job->removed == NULL && job->own == NULL && job->changes == NULL);
     struct work w;
     struct work_list own = {0};
     struct incoming *list = mem_calloc(job->in_count, sizeof *list);
@@ -255,6 +267,7 @@ enum err store_apply(struct store *s, struct store_job *job)
     if (e == ERR_OK) {
         give_results(&w, job, &own);
         give_verdicts(list, job->in_count);
+        s->sweeping = w.more;
     } else {
         s->stale = true;
         for (size_t i = 0; i < job->write_count; i++)

@@ -77,6 +77,7 @@ struct listing {
 /* Ops aside are no part of an entry's history. False: enough. */
 static bool list_op(struct view_of *v, const struct id *op, struct listing *l, enum err *e)
 {
+    assert(l->limit > 0);
     struct op_row row;
     *e = get_op(v, op, &row);
     if (*e != ERR_OK)
@@ -94,6 +95,7 @@ static bool list_op(struct view_of *v, const struct id *op, struct listing *l, e
 
 static enum err list_indexed(struct view_of *v, struct listing *l)
 {
+    assert(v->row.op_count > 1);
     struct dbkey prefix, from;
     enum err e = ERR_OK;
     dbkey_of_id(&prefix, FAMILY_HISTORY, &v->entry);
@@ -115,6 +117,7 @@ static enum err list_indexed(struct view_of *v, struct listing *l)
 enum err store_history(const struct store *s, const struct id *entry, const struct history_page *page,
                        bool (*each)(void *ctx, const struct revision_info *), void *ctx)
 {
+    assert(page != NULL && each != NULL);
     struct view_of v;
     struct listing l = {.before = page->before, .limit = page->limit, .each = each, .ctx = ctx};
     enum err e = open_view(&v, s, entry);
@@ -133,6 +136,7 @@ enum err store_history(const struct store *s, const struct id *entry, const stru
 
 static void show_revision(const struct view_of *v, const struct op_row *row, const struct id *op, struct buf *out)
 {
+    assert(row->verb == VERB_PUT);
     struct show_heads heads = {.n = 1};
     struct merged m;
     struct view view = {.kind = kind_by_number(v->row.kind), .id = v->entry, .owner = v->row.owner, .name = v->row.name,

@@ -67,6 +67,7 @@ static uint64_t newest_time(const struct show_heads *h)
 
 static void put_meta(struct buf *out, const struct view *v, const struct record_meta *meta)
 {
+    assert(v->kind != NULL && v->heads->n > 0);
     size_t newest = newest_put(v->heads);
     put_hex(out, ",\"meta\":{\"id\":\"", v->id.b);
     buf_put_str(out, ",\"kind\":\"");
@@ -92,6 +93,7 @@ static void put_meta(struct buf *out, const struct view *v, const struct record_
 
 void view_json(struct buf *out, const struct view *v)
 {
+    assert(v->heads->n <= MODEL_HEADS_READ && !v->merged->deleted);
     struct record_meta meta = {.id = v->id, .owner = v->owner, .name = v->name, .created_at = v->created,
                                .updated_at = newest_time(v->heads)};
     if (meta.created_at == HLC_NEVER) /* no op of the owner: the oldest head looked at */

@@ -24,7 +24,7 @@ void work_list_add(struct work_list *l, void *item)
 void work_init(struct work *w, struct store *s, struct rng *rng)
 {
     uint8_t secret[16] = {0};
-    *w = (struct work){.store = s, .kv = s->kv, .overlay = kv_mem_new()};
+    *w = (struct work){.store = s, .kv = s->kv, .overlay = kv_mem_new(), .sweeping = s->sweeping};
     if (rng != NULL)
         rng_bytes(rng, secret, sizeof secret);
     table_init(&w->entries, secret);
@@ -58,6 +58,7 @@ void work_corrupt(struct work *w)
 
 static struct work_entry *entry_add(struct work *w, const struct id *id)
 {
+    assert(table_get(&w->entries, id, &no_id) == NULL);
     struct work_entry *e = arena_alloc(&w->arena, sizeof *e);
     e->id = *id;
     table_put(&w->entries, id, &no_id, e);
@@ -100,6 +101,7 @@ struct work_entry *work_entry(struct work *w, const struct id *id)
 
 struct work_entry *work_entry_of(struct work *w, const struct id *id, const struct op *op)
 {
+    assert(op->kind <= MODEL_KIND_MAX && op->name.n >= 1 && op->name.n <= MODEL_NAME_MAX);
     struct work_entry *e = work_entry(w, id);
     if (e != NULL)
         return e;
@@ -116,6 +118,7 @@ struct work_entry *work_entry_of(struct work *w, const struct id *id, const stru
 
 static struct work_delta *delta_add(struct work *w, const struct key *author, const struct id *id)
 {
+    assert(table_get(&w->deltas, id, &no_id) == NULL);
     struct work_delta *d = arena_alloc(&w->arena, sizeof *d);
     d->id = *id;
     d->author = *author;
@@ -212,6 +215,7 @@ void work_delta_ops(struct work *w, struct work_delta *d)
 
 static struct work_op *op_add(struct work *w, struct work_entry *e, const struct id *id)
 {
+    assert(table_get(&w->ops, &e->id, id) == NULL);
     struct work_op *x = arena_alloc(&w->arena, sizeof *x);
     x->id = *id;
     x->entry = e;
@@ -222,6 +226,7 @@ static struct work_op *op_add(struct work *w, struct work_entry *e, const struct
 
 static void load_mark(struct work *w, struct work_op *x)
 {
+    assert(!x->mark_stored);
     struct dbkey key;
     dbkey_pair(&key, FAMILY_MARK, &x->entry->id, &x->id);
     if (!work_get(w, dbkey_view(&key)))
@@ -267,6 +272,7 @@ struct work_op *work_op_new(struct work *w, struct work_entry *e, const struct i
 
 struct bytes work_body(struct work *w, struct work_op *x)
 {
+    assert(x->held);
     if (x->body.p != NULL || (x->mark.flags & OP_BODY) == 0)
         return x->body;
     struct dbkey key;
@@ -320,6 +326,8 @@ static void flush_overlay(struct work *w)
 
 static void flush_entry(struct work *w, const struct work_entry *e)
 {
+    assert(e->row.top_count <= MODEL_HEADS_READ && e->row.put_count <= e->row.head_count);
+    assert(e->row.head_count <= e->row.op_count);
     struct dbkey key;
     dbkey_of_id(&key, FAMILY_ENTRY, &e->id);
     buf_reset(&w->row);
@@ -329,6 +337,7 @@ static void flush_entry(struct work *w, const struct work_entry *e)
 
 static void flush_mark(struct work *w, const struct work_op *x)
 {
+    assert(x->dirty && !x->queued);
     bool counted = x->mark.named > 0 || x->mark.covered > 0 || x->mark.erased > 0;
     if (x->fresh && !counted && !x->mark_stored)
         return;
@@ -346,6 +355,7 @@ static void flush_mark(struct work *w, const struct work_op *x)
 
 static void flush_op(struct work *w, struct work_op *x)
 {
+    assert(!x->fresh || x->held);
     flush_mark(w, x);
     if (!x->fresh)
         return;
@@ -359,6 +369,7 @@ static void flush_op(struct work *w, struct work_op *x)
 
 static void flush_delta(struct work *w, const struct work_delta *d)
 {
+    assert(((d->row.flags & DELTA_IN_SET) != 0) == ((d->row.flags & DELTA_DIRECT) != 0 || d->row.named > 0));
     struct dbkey key;
     dbkey_author(&key, &d->author, &d->id);
     buf_reset(&w->row);
@@ -376,6 +387,7 @@ static void flush_delta(struct work *w, const struct work_delta *d)
 
 void work_flush_rows(struct work *w)
 {
+    assert(w->fault == ERR_OK);
     flush_overlay(w);
     for (size_t i = 0; i < w->delta_list.count; i++) {
         const struct work_delta *d = w->delta_list.items[i];

@@ -15,6 +15,7 @@
 
 void merge_queue(struct work *w, struct work_op *x)
 {
+    assert(x->held);
     if (x->queued)
         return;
     x->queued = true;
@@ -67,6 +68,7 @@ static enum turn count(struct work *w, uint32_t *counter, enum turn by)
 
 static struct work_op *parent_of(struct work *w, struct work_op *x, size_t i)
 {
+    assert(i < x->row.parent_count);
     struct id id = id_at(x->row.parents, i * ID_BYTES);
     struct work_op *p = work_op(w, x->entry, &id);
     p->dirty = true;
@@ -80,6 +82,7 @@ static bool by_owner(const struct work_op *x)
 
 static void set_flag(struct work_op *x, uint8_t flag, bool on)
 {
+    assert(flag != 0 && (flag & (flag - 1)) == 0);
     uint8_t flags = (uint8_t)(on ? x->mark.flags | flag : x->mark.flags & ~flag);
     x->dirty |= flags != x->mark.flags;
     x->mark.flags = flags;
@@ -110,6 +113,7 @@ static void head_key(struct dbkey *k, const struct work_entry *e, const struct h
 
 static void spill(struct work *w, const struct work_entry *e, const struct head_row *r)
 {
+    assert(e->row.head_count > MODEL_HEADS_READ);
     struct dbkey key;
     struct buf row = {0};
     struct head_row plain = *r;
@@ -122,6 +126,7 @@ static void spill(struct work *w, const struct work_entry *e, const struct head_
 
 static void pull_up(struct work *w, struct work_entry *e)
 {
+    assert(e->row.top_count == MODEL_HEADS_READ - 1);
     struct dbkey prefix, key;
     struct scan c;
     struct head_row row = {0};
@@ -138,12 +143,14 @@ static void pull_up(struct work *w, struct work_entry *e)
 
 static struct head_row head_row_of(const struct work_op *x)
 {
+    assert(x->held && x->row.verb != VERB_STATEMENT);
     return (struct head_row){.op = x->id, .delta = x->row.delta, .author = x->row.author, .time = x->row.time,
                              .index = x->row.index, .is_put = x->row.verb == VERB_PUT, .is_owner = by_owner(x)};
 }
 
 static void head_add(struct work *w, struct work_op *x)
 {
+    assert(x->mark.covered == 0);
     struct entry_row *r = &x->entry->row;
     struct head_row head = head_row_of(x);
     r->head_count++;
@@ -160,6 +167,8 @@ static void head_add(struct work *w, struct work_op *x)
     memmove(&r->top[at + 1], &r->top[at], (r->top_count - at) * sizeof *r->top);
     r->top[at] = head;
     r->top_count++;
+    assert(r->top_count <= MODEL_HEADS_READ && r->top_count <= r->head_count);
+    assert(r->put_count <= r->head_count);
 }
 
 static void head_remove(struct work *w, struct work_op *x)
@@ -213,6 +222,7 @@ void merge_judge(struct work *w, struct work_op *x)
 
 static void drop_body(struct work *w, struct work_op *x)
 {
+    assert(x->held && x->mark.erased > 0);
     if ((x->mark.flags & OP_BODY) == 0)
         return;
     struct dbkey key;
@@ -226,6 +236,7 @@ static void drop_body(struct work *w, struct work_op *x)
 /* x turned active or stopped being so: what it names is covered once more or once less. */
 static void cover_parents(struct work *w, struct work_op *x, enum turn by)
 {
+    assert(by != TURN_NONE);
     for (size_t i = 0; i < x->row.parent_count; i++) {
         struct work_op *p = parent_of(w, x, i);
         if (count(w, &p->mark.covered, by) != TURN_NONE && p->held)
@@ -235,6 +246,7 @@ static void cover_parents(struct work *w, struct work_op *x, enum turn by)
 
 static void erase_parents(struct work *w, struct work_op *x, enum turn by)
 {
+    assert(by != TURN_NONE);
     for (size_t i = 0; i < x->row.parent_count; i++) {
         struct work_op *p = parent_of(w, x, i);
         if (count(w, &p->mark.erased, by) == TURN_NONE || !p->held)
@@ -257,6 +269,7 @@ static enum turn turn_flag(struct work_op *x, uint8_t flag, bool on)
 
 static void settle_op(struct work *w, struct work_op *x)
 {
+    assert(x->held && !x->queued);
     uint8_t f = x->mark.flags;
     bool in_set = (f & OP_IN_SET) != 0, carries = (f & OP_CARRIER) != 0;
     bool eligible = in_set && carries && (f & OP_ELIGIBLE) != 0;
@@ -267,6 +280,7 @@ static void settle_op(struct work *w, struct work_op *x)
     enum turn eraser = turn_flag(x, OP_ERASER, carries && (owners_delete || x->mark.erased > 0));
     if (eraser != TURN_NONE)
         erase_parents(w, x, eraser);
+    assert(active == TURN_NONE || in_set || active == TURN_OFF);
     enum turn head = turn_flag(x, OP_HEAD, eligible && x->mark.covered == 0);
     if (head == TURN_NONE)
         return;
@@ -282,6 +296,7 @@ static void settle_op(struct work *w, struct work_op *x)
 /* x enters or leaves the set: it names, or no longer names, its parents. */
 static void name_parents(struct work *w, struct work_op *x, enum turn by)
 {
+    assert(by != TURN_NONE);
     for (size_t i = 0; i < x->row.parent_count; i++) {
         struct work_op *p = parent_of(w, x, i);
         enum turn turn = count(w, &p->mark.named, by);
@@ -314,6 +329,7 @@ static void move_op(struct work *w, struct work_op *x, enum turn by)
 
 static void settle_delta(struct work *w, struct work_delta *d)
 {
+    assert(!d->queued);
     bool in_set = (d->row.flags & DELTA_DIRECT) != 0 || d->row.named > 0;
     if (in_set == ((d->row.flags & DELTA_IN_SET) != 0))
         return;
@@ -369,6 +385,7 @@ void merge_body(struct work *w, struct work_op *x, struct bytes body)
 
 static void index_op(struct work *w, struct work_op *x)
 {
+    assert(x->held && x->fresh);
     struct work_entry *e = x->entry;
     struct dbkey key;
     if (e->row.op_count == 0) {
@@ -398,6 +415,7 @@ static void index_op(struct work *w, struct work_op *x)
 
 static struct work_op *add_op(struct work *w, struct work_delta *d, const struct delta *from, size_t i)
 {
+    assert(i < from->op_count);
     const struct op *op = &from->ops[i];
     struct id entry, id;
     entry_id(&entry, op->kind, &op->owner, op->name);
@@ -417,6 +435,7 @@ static struct work_op *add_op(struct work *w, struct work_delta *d, const struct
 
 static void store_delta(struct work *w, struct work_delta *d, const struct merge_delta *in)
 {
+    assert(d->fresh && in->delta->bytes.n > 0 && in->delta->bytes.n <= MODEL_DELTA_MAX);
     struct delta_record record = {.author = d->author, .time = d->row.time, .bytes = in->delta->bytes};
     memcpy(record.sig, in->sig, SIG_BYTES);
     buf_reset(&w->row);
@@ -436,6 +455,7 @@ static void store_delta(struct work *w, struct work_delta *d, const struct merge
 struct work_delta *merge_add(struct work *w, const struct merge_delta *in)
 {
     const struct delta *from = in->delta;
+    assert(from->op_count >= 1 && from->op_count <= MODEL_DELTA_OPS_MAX);
     struct work_delta *d = work_delta_new(w, &from->author, &from->id);
     d->row = (struct delta_row){.time = from->time, .op_count = (uint16_t)from->op_count};
     store_delta(w, d, in);

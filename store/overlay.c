@@ -33,6 +33,7 @@ static void overlay_write(struct work *w)
 
 void overlay_put(struct work *w, const struct dbkey *key, struct bytes value)
 {
+    assert(key->n > 1);
     buf_reset(&w->scratch);
     buf_put_u8(&w->scratch, PUT);
     buf_put_bytes(&w->scratch, value);
@@ -42,6 +43,7 @@ void overlay_put(struct work *w, const struct dbkey *key, struct bytes value)
 
 void overlay_delete(struct work *w, const struct dbkey *key)
 {
+    assert(key->n > 1);
     const uint8_t gone = GONE;
     kv_batch_put(&w->step, dbkey_view(key), bytes_of(&gone, 1));
     overlay_write(w);
@@ -84,6 +86,7 @@ void scan_open(struct scan *c, struct work *w, const struct dbkey *prefix, const
 /* <0: the disk's key comes first, 0: the same key, >0: the overlay's. At least one is there. */
 static int compare(const struct scan *c)
 {
+    assert(c->on_disk || c->on_over);
     if (!c->on_disk || !c->on_over)
         return c->on_disk ? -1 : 1;
     const struct work *w = c->work;
@@ -93,6 +96,7 @@ static int compare(const struct scan *c)
 
 static void leave(struct scan *c)
 {
+    assert(c->begun);
     if (c->at_disk)
         c->on_disk = step(c->work->kv, c->disk, c->direction);
     if (c->at_over)

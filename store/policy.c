@@ -37,6 +37,7 @@ bool keyset_has(const struct keyset *s, const struct key *k)
 
 bool keyset_set(struct keyset *s, const struct key *k, bool member)
 {
+    assert(s->count <= s->cap);
     size_t at = lower(s, k);
     if ((at < s->count && key_eq(&s->keys[at], k)) == member)
         return false;
@@ -104,6 +105,7 @@ bool policy_hides(const struct policy *p, const struct id *entry, uint64_t kind,
 
 void policy_operator_stated(struct work *w, const struct key *k)
 {
+    assert(w->store->policy.has_founder);
     struct policy *p = &w->store->policy;
     uint64_t epoch;
     bool was_admitted = policy_admitted(p, k);
@@ -128,6 +130,7 @@ struct walk {
 
 static struct walk_node *visit(struct walk *v, const struct id *op)
 {
+    assert(!id_is_zero(&v->charter->id));
     struct walk_node *n = table_get(&v->seen, &v->charter->id, op);
     if (n != NULL)
         return n;
@@ -193,6 +196,7 @@ static void cover_ancestry(struct walk *v)
 /* Heads among the founder's own puts and deletes, in reading order, at most MODEL_HEADS_READ. */
 static void founder_heads(struct work *w, struct work_entry *e, struct show_heads *out)
 {
+    assert(id_eq(&e->id, &w->store->policy.charter));
     const uint8_t secret[16] = {0};
     struct walk v = {.work = w, .charter = e};
     struct work_list heads = {0};
@@ -231,6 +235,7 @@ void policy_admission(struct work *w, struct work_entry *charter, uint64_t time,
 
 static void refresh_charter(struct work *w, struct work_entry *e)
 {
+    assert(e->row.kind == KIND_CHARTER);
     struct policy *p = &w->store->policy;
     struct show_heads own;
     struct merged m;
@@ -265,6 +270,7 @@ static bool member_key(const struct work_entry *e, struct key *out)
 /* Every value of `removed` but nil and false says so. */
 static bool member_removed(struct work *w, struct work_entry *e)
 {
+    assert(e->row.kind == KIND_MEMBER);
     struct show_heads heads;
     struct merged m;
     show_load(w, e, &heads);
@@ -283,6 +289,7 @@ static void refresh_member(struct work *w, struct work_entry *e)
     struct key k;
     if (e->row.kind != KIND_MEMBER || !key_eq(&e->row.owner, &p->founder) || !member_key(e, &k))
         return;
+    assert(p->has_founder);
     bool live = e->row.put_count > 0, removed = member_removed(w, e), was_admitted = policy_admitted(p, &k);
     bool changed = keyset_set(&p->members, &k, live);
     changed |= keyset_set(&p->removed, &k, removed);
@@ -304,6 +311,7 @@ static void refresh_member(struct work *w, struct work_entry *e)
 
 void policy_refresh(struct work *w)
 {
+    assert(w->op_first == NULL || w->fault != ERR_OK);
     const struct policy *p = &w->store->policy;
     while (w->policy_first != NULL && w->fault == ERR_OK) {
         struct work_entry *e = w->policy_first;

@@ -54,6 +54,7 @@ enum err store_entry(const struct store *s, const struct id *id, struct entry_in
 
 size_t store_by_name(const struct store *s, uint64_t kind, struct bytes name, struct id *out, size_t max)
 {
+    assert(max == 0 || out != NULL);
     struct dbkey prefix;
     size_t n = 0;
     if (kind > MODEL_KIND_MAX || name.n > MODEL_NAME_MAX)
@@ -141,6 +142,7 @@ enum err store_conflicts(const struct store *s, bool (*each)(void *, const struc
 enum err store_changes(const struct store *s, uint64_t after_seq, size_t limit,
                        bool (*each)(void *ctx, const struct change_info *), void *ctx)
 {
+    assert(each != NULL);
     struct dbkey prefix, from;
     const struct kv_ops *o = s->kv->ops;
     dbkey_start(&prefix, FAMILY_CHANGE);
@@ -170,6 +172,7 @@ enum err store_changes(const struct store *s, uint64_t after_seq, size_t limit,
 /* An op whose body is stored under (delta, index). */
 static void add_bodies(const struct kv_ops *o, struct kv_iter *it, struct bundle *b)
 {
+    assert(b->body_count == 0 && b->bodies == NULL);
     size_t cap = 0;
     for (bool on = o->next(it); on; on = o->next(it)) {
         struct bytes key = o->key(it), body = o->value(it);
@@ -217,6 +220,7 @@ enum err store_bundle(const struct store *s, const struct id *delta, struct buf 
 enum err store_missing(const struct store *s, const struct id *after, size_t limit,
                        bool (*each)(void *, const struct id *op, const struct item *delta, uint16_t index), void *ctx)
 {
+    assert(each != NULL);
     struct dbkey prefix, from;
     const struct kv_ops *o = s->kv->ops;
     dbkey_start(&prefix, FAMILY_WANTED);
@@ -262,6 +266,7 @@ static int id_order(const void *a, const void *b)
 
 static void hash_entry(struct hasher *h, const struct id *id, const struct entry_row *row)
 {
+    assert(row->top_count <= MODEL_HEADS_READ);
     struct id missing[MODEL_HEADS_READ];
     size_t n = 0;
     for (size_t i = 0; i < row->top_count; i++)

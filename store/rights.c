@@ -64,6 +64,7 @@ bool rights_eligible(struct work *w, const struct id *source, const struct key *
 
 bool rights_best(struct work *w, const struct id *source, const struct key *k, uint64_t *epoch)
 {
+    assert(epoch != NULL);
     uint64_t granted, revoked;
     if (!greatest_of(w, source, k, true, &granted))
         return false;
@@ -87,6 +88,7 @@ uint64_t rights_next_epoch(struct work *w, const struct id *source, const struct
 /* Every op of k in e whose epoch lies in [from, to] is judged again. */
 static void judge_writer(struct work *w, struct work_entry *e, const struct key *k, uint64_t from, uint64_t to)
 {
+    assert(from <= to);
     struct dbkey prefix, start;
     struct scan c;
     dbkey_of_id(&prefix, FAMILY_WRITER, &e->id);

@@ -76,6 +76,7 @@ enum err delta_record_get(struct bytes row, struct delta_record *out)
 
 void delta_row_put(struct buf *out, const struct delta_row *r)
 {
+    assert(r->op_count >= 1 && r->op_count <= MODEL_DELTA_OPS_MAX);
     buf_put_be(out, r->time, 8);
     buf_put_u8(out, r->flags);
     buf_put_be(out, r->op_count, 2);
@@ -89,7 +90,7 @@ enum err delta_row_get(struct bytes row, struct delta_row *out)
     out->flags = (uint8_t)take_be(&r, 1);
     out->op_count = (uint16_t)take_be(&r, 2);
     out->named = (uint32_t)take_be(&r, 4);
-    return at_end(&r);
+    return out->op_count >= 1 && out->op_count <= MODEL_DELTA_OPS_MAX ? at_end(&r) : ERR_CORRUPT;
 }
 
 /* ---- ops ---- */
@@ -160,6 +161,7 @@ enum { HEAD_PUT = 1, HEAD_OWNER = 2, HEAD_BODY = 4 };
 
 void head_row_put(struct buf *out, const struct head_row *r)
 {
+    assert(!id_is_zero(&r->op));
     buf_put_u8(out, (uint8_t)((r->is_put ? HEAD_PUT : 0) | (r->is_owner ? HEAD_OWNER : 0) | (r->has_body ? HEAD_BODY : 0)));
     buf_put(out, r->op.b, ID_BYTES);
     buf_put(out, r->delta.b, ID_BYTES);
@@ -227,11 +229,14 @@ enum err entry_row_get(struct bytes row, struct entry_row *out)
         return ERR_CORRUPT;
     for (size_t i = 0; i < out->top_count; i++)
         take_head(&r, &out->top[i]);
-    return at_end(&r);
+    bool sound = out->put_count <= out->head_count && out->head_count <= out->op_count &&
+                 out->top_count == (out->head_count < MODEL_HEADS_READ ? out->head_count : MODEL_HEADS_READ);
+    return sound ? at_end(&r) : ERR_CORRUPT;
 }
 
 void json_row_put(struct buf *out, const struct json_row *r)
 {
+    assert(r->json.n > 0 && r->kind <= MODEL_KIND_MAX);
     buf_put_be(out, r->kind, 2);
     buf_put(out, r->owner.b, ID_BYTES);
     buf_put(out, r->revision.b, ID_BYTES);
@@ -254,6 +259,7 @@ enum err json_row_get(struct bytes row, struct json_row *out)
 
 void change_row_put(struct buf *out, const struct change_row *r)
 {
+    assert(r->kind <= MODEL_KIND_MAX);
     buf_put_be(out, r->kind, 2);
     buf_put_u8(out, (uint8_t)r->verb);
     buf_put(out, r->entry.b, ID_BYTES);

@@ -14,6 +14,8 @@
 
 static void load_head(struct work *w, struct work_op *x, struct show_heads *out)
 {
+    assert(out->n < MODEL_HEADS_READ);
+    assert(x->row.verb != VERB_STATEMENT);
     size_t i = out->n++;
     struct head *h = &out->heads[i];
     *h = (struct head){.op = x->id, .author = x->row.author, .time = x->row.time, .is_put = x->row.verb == VERB_PUT,
@@ -32,7 +34,10 @@ void show_load(struct work *w, struct work_entry *e, struct show_heads *out)
 {
     out->n = 0;
     for (size_t i = 0; i < e->row.top_count; i++) {
-        load_head(w, work_op(w, e, &e->row.top[i].op), out);
+        struct work_op *x = work_op(w, e, &e->row.top[i].op);
+        if (!x->held)
+            work_corrupt(w);
+        load_head(w, x, out);
         e->row.top[i].has_body = out->heads[i].has_body;
     }
 }
@@ -76,6 +81,7 @@ static bool oldest_of_owner(void *ctx, struct work_op *x)
 
 static void recount_created(struct work *w, struct work_entry *e)
 {
+    assert(e->row.op_count > 0);
     e->recount_created = false;
     e->row.created = HLC_NEVER;
     work_entry_ops(w, e, oldest_of_owner, &e->row.created);
@@ -101,6 +107,7 @@ static bool read_header(void *ctx, const struct id *op, struct op_header *out)
 
 static void set_revision(struct work_entry *e)
 {
+    assert(e->row.top_count <= MODEL_HEADS_READ);
     struct id ops[MODEL_HEADS_READ];
     for (size_t i = 0; i < e->row.top_count; i++)
         ops[i] = e->row.top[i].op;
@@ -109,6 +116,7 @@ static void set_revision(struct work_entry *e)
 
 static void set_flags(struct work *w, struct work_entry *e, const struct merged *m, const struct kind_desc *kind)
 {
+    assert(m->deleted == (e->row.put_count == 0));
     uint8_t flags = 0;
     if (policy_hides(&w->store->policy, &e->id, e->row.kind, &e->row.owner))
         flags |= ENTRY_HIDDEN;
@@ -122,6 +130,8 @@ static void set_flags(struct work *w, struct work_entry *e, const struct merged 
 /* Builds the JSON into w->scratch; notes in the flags whether there are conflicts. */
 static void build_json(struct work *w, struct work_entry *e, const struct show_heads *heads, const struct merged *m)
 {
+    assert((e->row.flags & ENTRY_SHOWN) != 0);
+    assert(heads->n > 0 && heads->heads[0].is_put);
     struct walk walk = {w, e};
     struct op_source source = {.header = read_header, .ctx = &walk};
     struct conflicts conflicts = {0};
@@ -145,6 +155,8 @@ static void build_json(struct work *w, struct work_entry *e, const struct show_h
 
 static void put_json(struct work *w, const struct work_entry *e)
 {
+    assert((e->row.flags & ENTRY_SHOWN) != 0);
+    assert(w->scratch.n > 0);
     struct dbkey key;
     struct json_row row = {.kind = e->row.kind, .owner = e->row.owner, .revision = e->row.revision,
                            .flags = e->row.flags, .json = buf_view(&w->scratch)};
@@ -250,6 +262,7 @@ static bool same_json(struct work *w, const struct work_entry *e)
 /* The row for the change log, if a reader sees a difference. */
 static void note_change(struct work *w, struct work_entry *e, bool missing_changed)
 {
+    assert(e->change == NULL);
     bool was = (e->old_flags & ENTRY_SHOWN) != 0, is = (e->row.flags & ENTRY_SHOWN) != 0;
     if (!was && !is)
         return;
@@ -268,6 +281,7 @@ static void show_entry(struct work *w, struct work_entry *e)
     if (e->recount_created)
         recount_created(w, e);
     show_load(w, e, &heads);
+    assert(heads.n == e->row.top_count);
     resolve(heads.heads, heads.n, &m);
     if (policy_is_charter(w, e))
         policy_admission(w, e, 0, &own, &m);

@@ -4,6 +4,7 @@
 #include "crdt/alloc.h"
 #include "store/work.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ static void put_meta(struct kv_batch *b, const char *name, struct bytes value)
 
 static void put_founder(struct kv_batch *b, const struct key *founder, struct bytes mesh_name)
 {
+    assert(mesh_name.n >= 1 && mesh_name.n <= MODEL_NAME_MAX);
     struct buf row = {0};
     buf_put(&row, founder->b, ID_BYTES);
     buf_put_bytes(&row, mesh_name);
@@ -35,6 +37,7 @@ static void put_founder(struct kv_batch *b, const struct key *founder, struct by
 
 static enum err create(struct store *s, const struct store_config *c)
 {
+    assert(id_eq(&s->mesh, &c->mesh));
     const uint8_t version[4] = {0, 0, 0, FORMAT_VERSION};
     struct kv_batch b = {0};
     put_meta(&b, "format", bytes_of(version, sizeof version));
@@ -93,7 +96,9 @@ enum err store_load(struct store *s)
     enum err e = load_founder(s);
     if (e == ERR_OK)
         e = load_stats(s, &s->stats);
-    return e == ERR_OK ? policy_load(s) : e;
+    if (e == ERR_OK)
+        e = policy_load(s);
+    return e == ERR_OK ? sweep_load(s) : e;
 }
 
 static bool names_mesh(const struct id *mesh, const struct key *founder, struct bytes name)
@@ -105,6 +110,7 @@ static bool names_mesh(const struct id *mesh, const struct key *founder, struct 
 
 enum err store_open(struct store **out, struct kv *kv, const struct store_config *config)
 {
+    assert(kv != NULL);
     if (config->has_founder && !names_mesh(&config->mesh, &config->founder, config->mesh_name))
         return ERR_MESH;
     struct store *s = mem_zalloc(sizeof *s);
@@ -136,6 +142,7 @@ void store_close(struct store *s)
 
 static enum err finish_sweeps(struct store *s)
 {
+    assert(!s->stale);
     enum err e = ERR_OK;
     for (bool more = true; more && e == ERR_OK;) {
         struct store_job job = {0};

@@ -9,6 +9,7 @@
 
 static void sweep_key(struct dbkey *out, enum sweep type, const struct key *key)
 {
+    assert(type >= SWEEP_AUTHOR && type <= SWEEP_ENTRIES);
     dbkey_start(out, FAMILY_SWEEP);
     dbkey_add_be(out, (uint64_t)type, 1);
     dbkey_add_key(out, key);
@@ -26,6 +27,7 @@ void sweep_add(struct work *w, enum sweep type, const struct key *key)
     struct dbkey k;
     assert((key != NULL) == (type == SWEEP_AUTHOR));
     sweep_key(&k, type, key != NULL ? key : &none);
+    w->sweeping = true;
     overlay_put(w, &k, bytes_str(""));
     if (type != SWEEP_ENTRIES)
         return;
@@ -58,6 +60,8 @@ static bool still_ours(const struct pass *p, struct bytes cursor)
 
 static void visit_delta(struct pass *p, struct bytes key)
 {
+    assert(p->type != SWEEP_ENTRIES);
+    assert(key.n == 1 + 2 * ID_BYTES);
     struct work *w = p->work;
     struct key author = key_at(key, 1);
     struct id id = id_at(key, 1 + ID_BYTES);
@@ -79,6 +83,8 @@ static void visit_delta(struct pass *p, struct bytes key)
 
 static void visit_entry(struct pass *p, struct bytes key)
 {
+    assert(p->type == SWEEP_ENTRIES);
+    assert(key.n == 1 + ID_BYTES);
     struct work *w = p->work;
     struct id id = id_at(key, 1);
     struct work_entry *e = work_entry(w, &id);
@@ -125,6 +131,7 @@ static void prefix_of(const struct pass *p, struct dbkey *out)
 /* Goes on from the cursor (the last key visited) until the end, the budget's end, or a new start of the same sweep. */
 static void run(struct pass *p, struct bytes cursor)
 {
+    assert(p->work->sweep_left > 0);
     struct work *w = p->work;
     struct dbkey prefix, from;
     struct scan c;
@@ -174,6 +181,8 @@ void sweep_run(struct work *w)
 {
     struct pass p;
     struct buf cursor = {0};
+    if (!w->sweeping)
+        return;
     while (w->fault == ERR_OK && first_sweep(w, &p, &cursor)) {
         if (w->sweep_left == 0) {
             w->more = true;
@@ -183,4 +192,13 @@ void sweep_run(struct work *w)
         buf_reset(&cursor);
     }
     buf_close(&cursor);
+}
+
+enum err sweep_load(struct store *s)
+{
+    struct dbkey prefix;
+    dbkey_start(&prefix, FAMILY_SWEEP);
+    struct kv_iter *it = s->kv->ops->iter(s->kv, NULL, dbkey_view(&prefix));
+    s->sweeping = s->kv->ops->seek(it, dbkey_view(&prefix));
+    return s->kv->ops->iter_close(it);
 }

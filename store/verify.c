@@ -29,6 +29,7 @@ enum outcome { FAILED, PASSED };
 
 static void report(struct check *c, enum outcome outcome, const char *what, const struct id *subject, const char *detail)
 {
+    assert(outcome == PASSED || detail[0] != 0);
     struct verify_finding f = {.ok = outcome == PASSED, .check = what, .subject = *subject};
     if (outcome == FAILED)
         c->failed = true;
@@ -95,6 +96,7 @@ static void remember(struct check *c, const struct id *id)
 
 static enum err check_deltas(struct check *c)
 {
+    assert(c->done == 0);
     struct dbkey prefix;
     struct buf row = {0};
     struct delta_record record = {0};
@@ -137,6 +139,7 @@ struct replay {
 /* Deltas that were refused for want of bodies go back to the list: what erased them may come later in it. */
 static enum err run(struct replay *r)
 {
+    assert(r->count <= REPLAY_DELTAS);
     struct store_job job = {.now_ms = UINT64_MAX / 2, .in_count = r->count, .in = r->in};
     for (size_t i = 0; i < r->count; i++)
         r->in[i].bundle = buf_view(&r->bundles[i]);
@@ -155,6 +158,7 @@ static enum err run(struct replay *r)
 
 static enum err replay_one(struct replay *r, const struct id *id)
 {
+    assert(r->count < REPLAY_DELTAS);
     struct buf *bundle = &r->bundles[r->count];
     r->in[r->count] = (struct store_in){0};
     if (store_bundle(r->check->store, id, bundle) != ERR_OK)
@@ -209,6 +213,7 @@ static struct side open_side(struct kv *kv, const struct dbkey *prefix)
 /* An op's marks as they count: its mark row, else what its op row began with. The memo about ancestors is left out. */
 static bool effective_mark(struct kv *kv, struct bytes op_key, struct mark_row *out)
 {
+    assert(op_key.n == 1 + 2 * ID_BYTES);
     uint8_t key[KV_KEY_MAX];
     struct buf row = {0};
     struct op_row op;
@@ -237,6 +242,7 @@ static bool same_mark(const struct side *a, const struct side *b, struct bytes k
 
 static bool same_value(enum family family, const struct side *disk, const struct side *anew)
 {
+    assert(disk->on && anew->on);
     struct bytes key = disk->kv->ops->key(disk->it);
     struct bytes x = disk->kv->ops->value(disk->it), y = anew->kv->ops->value(anew->it);
     struct id hash;
@@ -253,6 +259,7 @@ static bool same_value(enum family family, const struct side *disk, const struct
 /* The id that a row is about, as far as a person can look it up. */
 static struct id subject_of(enum family family, struct bytes key)
 {
+    assert(key.n >= 1 + ID_BYTES);
     if (family == FAMILY_NAME || family == FAMILY_SET || family == FAMILY_AUTHOR)
         return id_at(key, key.n - ID_BYTES);
     return id_at(key, 1);

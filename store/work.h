@@ -44,6 +44,7 @@ struct store {
     struct policy policy;    /* the writer's; readers use what is stored */
     struct stats_row stats;
     bool trusting;           /* signatures are checked elsewhere (verify.c)   */
+    bool sweeping;           /* sweeps are on disk                            */
     bool stale;              /* a write failed: memory must be read again before the next job */
 };
 
@@ -121,6 +122,7 @@ struct work {
     struct kv_batch step;     /* for one overlay write */
     struct buf scratch, row;
     size_t sweep_left;        /* deltas or entries that sweeps may still visit in this job */
+    bool sweeping;            /* there is, or may be, a sweep to run */
     bool more;                /* sweeps are left over */
 };
 
@@ -213,6 +215,7 @@ bool policy_is_charter(const struct work *w, const struct work_entry *e); /* e m
 void policy_refresh(struct work *w);
 void policy_operator_stated(struct work *w, const struct key *k);
 SOUK_MUST_USE enum err policy_load(struct store *s);
+SOUK_MUST_USE enum err sweep_load(struct store *s);
 
 /* ---- show.c: what a reader sees ---- */
 void show_entries(struct work *w); /* resolves every touched entry, into the batch */

@@ -67,6 +67,7 @@ static void flush(struct group *g)
     d.bytes = bytes_of(arena_dup(&w->arena, encoded.p, encoded.n), encoded.n);
     buf_close(&encoded);
     delta_id(&d.id, d.bytes);
+    assert(g->write_count >= 1 && g->write_count <= g->op_count);
     delta_sign(sig, &d.id, g->author->secret);
     work_list_add(g->own, merge_add(w, &(struct merge_delta){.delta = &d, .sig = sig, .bodies = g->bodies}));
     merge_settle(w);
@@ -94,6 +95,7 @@ static bool is_shown(const struct work *w, const struct work_entry *e)
 /* True iff `revision` is what a reader is shown now; an incomplete entry has none. */
 static bool revision_is(struct work *w, struct work_entry *e, const struct id *revision)
 {
+    assert(e->row.top_count > 0);
     struct id tops[MODEL_HEADS_READ], now;
     for (size_t i = 0; i < e->row.top_count; i++) {
         const struct work_op *x = work_op(w, e, &e->row.top[i].op);
@@ -185,6 +187,10 @@ static bool is_whole(struct work *w, struct work_op *x)
 
 static void name_head(struct work *w, struct plan *p, struct work_op *x)
 {
+    if (!x->held) {
+        work_corrupt(w);
+        return;
+    }
     bool put = x->row.verb == VERB_PUT, has_body = (x->mark.flags & OP_BODY) != 0;
     if (p->write->action == WRITE_PUT && put && !has_body)
         return;
@@ -240,6 +246,7 @@ static int id_order(const void *a, const void *b)
 
 static void add_write(struct group *g, const struct plan *p, size_t first_op)
 {
+    assert(g->write_count < MODEL_DELTA_OPS_MAX);
     p->entry->in_group = true;
     g->writes[g->write_count].write = p->write;
     g->writes[g->write_count].entry = p->entry;
@@ -250,6 +257,8 @@ static void add_write(struct group *g, const struct plan *p, size_t first_op)
 /* One op for each 256 heads named (one at least), all with the same body. */
 static void add_ops(struct group *g, struct plan *p, const struct op *like, struct bytes body)
 {
+    assert(g->author == p->write->author);
+    assert(p->now.newest < g->time);
     struct id *parents = arena_alloc(&g->work->arena, p->count * sizeof *parents);
     for (size_t i = 0; i < p->count; i++)
         parents[i] = p->heads[i].op;
@@ -287,6 +296,7 @@ static void resolve_shown(struct work *w, struct plan *p, struct show_heads *hea
 
 static enum err add_put(struct group *g, struct plan *p)
 {
+    assert(p->write->action == WRITE_PUT);
     struct op op = op_like(p, VERB_PUT);
     struct change change = p->write->change;
     struct show_heads heads = {0};
@@ -318,6 +328,7 @@ static enum err add_put(struct group *g, struct plan *p)
 
 static void add_statement(struct group *g, struct plan *p)
 {
+    assert(p->owner && p->count == 0);
     struct op op = op_like(p, VERB_STATEMENT);
     struct grant *row = arena_alloc(&g->work->arena, sizeof *row);
     row->key = p->write->writer;
@@ -342,6 +353,7 @@ static size_t estimate(const struct store_write *write)
 /* Makes room for the plan, in a group whose time is above everything that it names. */
 static void open_group(struct group *g, const struct plan *p)
 {
+    assert(p->count <= MERGE_HEADS_MAX);
     size_t ops = 1 + p->count / MODEL_PARENTS_MAX;
     bool policy_kind = kind_is_policy(p->write->kind);
     if (g->author != p->write->author || g->policy_kind != policy_kind || p->now.newest >= g->time ||
