@@ -477,7 +477,10 @@ void recon_initiate(struct recon *r, struct buf *out)
     assert(r->config.role == RECON_INITIATOR);
     walk_start(&w, out);
     struct range all = {.upper = everything, .to = w.size};
-    split(&w, &all);
+    if (r->config.mode == RECON_PRODUCTION && r->config.guess == RECON_GUESS_EQUAL && w.size >= RECON_LIST_BELOW)
+        put_fingerprint(&w, &all);
+    else
+        split(&w, &all);
     assert(out->n < RECON_FRAME_MIN);
 }
 

@@ -26,6 +26,10 @@
 enum recon_mode { RECON_CONFORMANCE = 0x61, RECON_PRODUCTION = 0x73 };
 enum recon_role { RECON_INITIATOR, RECON_RESPONDER };
 
+/* What the initiator expects. Likely equal: its first frame is one fingerprint of the whole set, which costs next to
+ * nothing where that holds and one round trip more where it does not. */
+enum recon_guess { RECON_GUESS_DIFFERENT, RECON_GUESS_EQUAL };
+
 enum recon_status {
     RECON_SEND,  /* `out` holds the next frame                                      */
     RECON_DONE,  /* initiator only: all differences were reported, nothing to send  */
@@ -36,6 +40,7 @@ struct recon_config {
     const struct setindex *set; /* borrowed; may change between frames: what is missed is found next time */
     enum recon_mode mode;
     enum recon_role role;
+    enum recon_guess guess;     /* production, initiator */
     uint8_t key[32];            /* production: the session key, the same on both sides                    */
     uint64_t bound;             /* production: items of this time and above are left out (an HLC time)    */
     size_t frame_limit;         /* bytes of a frame we send, RECON_FRAME_MIN..RECON_FRAME_MAX; 0: no limit

@@ -48,6 +48,7 @@ void sync_start(struct net *n, struct link *l)
     l->offered = 0;
     l->differs = l->more = false;
     recon_begin(n, l, RECON_INITIATOR, l->session, &l->recon);
+    l->recon.config.guess = l->synced ? RECON_GUESS_EQUAL : RECON_GUESS_DIFFERENT;
     recon_initiate(&l->recon, &out);
     n->stats.sync_rounds++;
     send_frame(n, l, &(struct wire_message){.type = WIRE_RECON, .session = l->session, .body = buf_view(&out)});

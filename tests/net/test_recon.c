@@ -23,6 +23,7 @@ struct session {
     uint64_t client_bound, server_bound;
     size_t limit;
     uint8_t client_key, server_key;
+    enum recon_guess guess;
     /* results */
     struct recon_diff diff;
     size_t rounds, bytes, most_have;
@@ -35,6 +36,7 @@ static struct recon_config config_of(const struct session *s, enum recon_role ro
         .set = client ? s->client : s->server,
         .mode = RECON_PRODUCTION,
         .role = role,
+        .guess = s->guess,
         .key = {client ? s->client_key : s->server_key},
         .bound = client ? s->client_bound : s->server_bound,
         .frame_limit = s->limit,
@@ -257,6 +259,7 @@ struct plan {
     unsigned client_of_1000, server_of_1000; /* items that only one side has, the rest both */
     enum times times;
     size_t limit;
+    enum recon_guess guess;
 };
 
 static void run_plan(struct rng *r, const struct plan *p)
@@ -265,6 +268,7 @@ static void run_plan(struct rng *r, const struct plan *p)
     struct item *a = mem_calloc(p->items, sizeof *a), *b = mem_calloc(p->items, sizeof *b);
     size_t na = 0, nb = 0;
     s.limit = p->limit;
+    s.guess = p->guess;
     for (size_t i = 0; i < p->items; i++) {
         struct item x = draw(r, draw_time(r, p->times, i));
         uint64_t side = rng_below(r, 1000);
@@ -297,6 +301,7 @@ Test(recon, random_sets_give_exactly_the_two_differences)
             .server_of_1000 = (unsigned)rng_below(&r, i % 5 == 0 ? 10 : 500),
             .times = (enum times)(i % TIMES_COUNT),
             .limit = i % 2 == 0 ? RECON_FRAME_MIN : RECON_FRAME_MAX,
+            .guess = i % 7 < 3 ? RECON_GUESS_EQUAL : RECON_GUESS_DIFFERENT,
         };
         run_plan(&r, &p);
     }
@@ -386,6 +391,19 @@ Test(recon, equal_sets_cost_one_round_trip_below_a_kilobyte)
     cr_assert_eq(s.rounds, 1);
     cr_assert_leq(s.bytes, 1000, "%zu bytes", s.bytes);
     expect_diff(&s, NULL, 0, NULL, 0);
+    session_close(&s);
+}
+
+Test(recon, equal_sets_that_are_expected_to_be_equal_cost_one_fingerprint)
+{
+    struct rng r;
+    struct session s = session_new();
+    rng_seed(&r, 36);
+    s.guess = RECON_GUESS_EQUAL;
+    fill_both(&s, &r, 3000);
+    cr_assert_eq(session_run(&s), RECON_DONE);
+    cr_assert_eq(s.rounds, 1);
+    cr_assert_leq(s.bytes, 50, "%zu bytes", s.bytes);
     session_close(&s);
 }
 
