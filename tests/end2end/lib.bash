@@ -22,6 +22,7 @@ finish() {
         code=1
     fi
     if [[ $code != 0 && $code != 77 ]]; then tail -n 15 "$work"/*.err 2>/dev/null; fi
+    ! mountpoint -q "$work/1" || umount -l "$work/1"
     rm -rf "$work"
     exit "$code"
 }
