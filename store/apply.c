@@ -73,20 +73,50 @@ static void add_late_bodies(struct work *w, struct incoming *c)
     c->in->verdict = VERDICT_KNOWN;
 }
 
+static bool is_erased(struct work *w, const struct incoming *c, size_t i)
+{
+    const struct work_op *x = op_at(w, c, i);
+    return x != NULL && x->mark.erased > 0;
+}
+
+/* Every put that lacks its body was erased. */
+static bool lacks_only_erased(struct work *w, const struct incoming *c, const struct bytes *bodies)
+{
+    for (size_t i = 0; i < c->delta.op_count; i++)
+        if (c->delta.ops[i].verb == VERB_PUT && bodies[i].p == NULL && !is_erased(w, c, i))
+            return false;
+    return true;
+}
+
+/* The delete that erased a body may reach it through a writer whom a statement of this very delta grants: the delta
+ * is tried as if it were held, on what is committed, and the trial is thrown away. */
+static bool erased_if_held(struct work *w, const struct incoming *c, const struct bytes *bodies)
+{
+    bool states = false;
+    for (size_t i = 0; i < c->delta.op_count; i++)
+        states |= c->delta.ops[i].verb == VERB_STATEMENT;
+    if (!states)
+        return false;
+    struct store *s = w->store;
+    struct policy kept = policy_copy(&s->policy);
+    struct work trial;
+    work_init(&trial, s, NULL);
+    merge_add(&trial, &(struct merge_delta){.delta = &c->delta, .sig = c->bundle.sig, .bodies = bodies});
+    merge_settle(&trial);
+    bool good = trial.fault == ERR_OK && lacks_only_erased(&trial, c, bodies);
+    work_close(&trial);
+    policy_close(&s->policy);
+    s->policy = kept;
+    return good;
+}
+
 /* A delta of kind 5 or 6 comes with its bodies, but for those that a held delete of the owner erased (see MODEL 6). */
 static bool bodies_complete(struct work *w, const struct incoming *c, const struct bytes *bodies)
 {
     assert(c->delta.op_count > 0 && c->delta.op_count <= MODEL_DELTA_OPS_MAX);
     if (!kind_is_policy(c->delta.ops[0].kind))
         return true;
-    for (size_t i = 0; i < c->delta.op_count; i++) {
-        if (c->delta.ops[i].verb != VERB_PUT || bodies[i].p != NULL)
-            continue;
-        const struct work_op *x = op_at(w, c, i);
-        if (x == NULL || x->mark.erased == 0)
-            return false;
-    }
-    return true;
+    return lacks_only_erased(w, c, bodies) || erased_if_held(w, c, bodies);
 }
 
 static enum err add_delta(struct work *w, struct incoming *c)

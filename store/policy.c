@@ -71,6 +71,20 @@ void policy_close(struct policy *p)
     keyset_close(&p->removed);
 }
 
+static struct keyset keyset_copy(const struct keyset *s)
+{
+    return (struct keyset){.count = s->count, .cap = s->count, .keys = mem_dup(s->keys, s->count * sizeof *s->keys)};
+}
+
+struct policy policy_copy(const struct policy *p)
+{
+    struct policy copy = *p;
+    copy.operators = keyset_copy(&p->operators);
+    copy.members = keyset_copy(&p->members);
+    copy.removed = keyset_copy(&p->removed);
+    return copy;
+}
+
 bool policy_is_operator(const struct policy *p, const struct key *k)
 {
     return p->has_founder && (key_eq(k, &p->founder) || keyset_has(&p->operators, k));

@@ -30,6 +30,7 @@ struct policy {
     struct keyset operators, members, removed;
 };
 void policy_close(struct policy *p);
+struct policy policy_copy(const struct policy *p);
 bool policy_is_operator(const struct policy *p, const struct key *k);  /* the founder counts as one */
 bool policy_admitted(const struct policy *p, const struct key *k);
 /* Is a delta of `author` in the set by its own right? Of the delta's flags only DELTA_POLICY is looked at. */

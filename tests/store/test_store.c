@@ -752,6 +752,39 @@ EACH_BACKEND(a_charter_counts_only_with_its_body)
     buf_close(&body);
 }
 
+/* A delta states that O is an operator and puts the charter; O edits that put; the founder deletes O's edit, which erases
+ * the put's body through it. Whoever comes later gets the delta without the body, and must take it all the same. */
+EACH_BACKEND(a_charter_erased_through_its_own_grant_still_counts)
+{
+    struct gen_author operator;
+    struct grant grant = {.epoch = 0, .granted = true};
+    struct buf body = {0}, bundles[3] = {{0}};
+    struct id ids[3], put;
+    uint64_t time = hlc_from_ms(t->now_ms);
+    gen_author(&operator, 2);
+    grant.key = operator.key;
+    gen_body_text(&body, "admission", 5, "open");
+    struct gen_op ops[2] = {
+        {.verb = VERB_STATEMENT, .kind = KIND_CHARTER, .name = TEST_MESH, .grants = &grant, .grant_count = 1},
+        {.verb = VERB_PUT, .kind = KIND_CHARTER, .name = TEST_MESH, .body = buf_view(&body), .travel = GEN_WITHHELD}};
+    struct gen_delta first = {.mesh = &t->mesh, .author = &t->founder, .time = time - 9, .op_count = 2, .ops = ops};
+    gen_bundle(&bundles[0], &first, &ids[0]);
+    op_id(&put, &ids[0], 1);
+    struct gen_op edit = {.verb = VERB_PUT, .kind = KIND_CHARTER, .owner = &t->founder.key, .name = TEST_MESH,
+                          .body = buf_view(&body), .travel = GEN_WITHHELD, .parents = &put, .parent_count = 1};
+    ids[1] = gen_one(&bundles[1], &t->mesh, &operator, time - 8, &edit);
+    struct gen_op gone = {.verb = VERB_DELETE, .kind = KIND_CHARTER, .name = TEST_MESH, .parents = &ids[1], .parent_count = 1};
+    gen_one(&bundles[2], &t->mesh, &t->founder, time - 7, &gone);
+    cr_assert_eq(test_apply(t, buf_view(&bundles[0])), VERDICT_REFUSED, "nothing erased its body yet");
+    cr_assert_eq(test_apply(t, buf_view(&bundles[2])), VERDICT_NEW);
+    cr_assert_eq(test_apply(t, buf_view(&bundles[1])), VERDICT_NEW, "the delete names it");
+    cr_assert_eq(test_apply(t, buf_view(&bundles[0])), VERDICT_NEW);
+    expect_sound(t);
+    for (size_t i = 0; i < 3; i++)
+        buf_close(&bundles[i]);
+    buf_close(&body);
+}
+
 Test(store, a_joiner_learns_the_founder_later)
 {
     struct test_store full, t;
