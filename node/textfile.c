@@ -43,8 +43,8 @@ static bool starts(struct bytes line, const char *word)
 bool textfile_uint_of(struct bytes s, uint64_t *out)
 {
     uint64_t v = 0;
-    if (s.n == 0 || s.n > 19)
-        return false;
+    if (s.n == 0 || s.n > 19 || (s.n > 1 && s.p[0] == '0'))
+        return false; /* one form a number */
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] < '0' || s.p[i] > '9')
             return false;
