@@ -11,16 +11,12 @@ static int on_url(llhttp_t *p, const char *at, size_t n);
 static int on_field(llhttp_t *p, const char *at, size_t n);
 static int on_value(llhttp_t *p, const char *at, size_t n);
 static int on_head(llhttp_t *p);
-static int on_body(llhttp_t *p, const char *at, size_t n);
-static int on_end(llhttp_t *p);
 
 static const llhttp_settings_t settings = {
     .on_url = on_url,
     .on_header_field = on_field,
     .on_header_value = on_value,
     .on_headers_complete = on_head,
-    .on_body = on_body,
-    .on_message_complete = on_end,
 };
 
 static const char *const names[HTTP_NAME_COUNT] = {
@@ -71,13 +67,6 @@ size_t http_blank(struct bytes in)
     return n;
 }
 
-static bool token_char(uint8_t c)
-{
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != 0 && memchr(marks, c, sizeof marks - 1) != NULL);
-}
-
 /* METHOD SP TARGET SP VERSION, with single blanks. */
 static bool request_line(struct bytes line)
 {
@@ -93,7 +82,7 @@ static bool request_line(struct bytes line)
 static bool header_line(struct bytes line)
 {
     size_t i = 0;
-    while (i < line.n && token_char(line.p[i]))
+    while (i < line.n && chunk_token_char(line.p[i]))
         i++;
     return i > 0 && i < line.n && line.p[i] == ':';
 }
@@ -173,7 +162,7 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
     for (int i = 0; i < HTTP_NAME_COUNT && h->last < 0; i++)
         if (http_word_eq(field, names[i]))
             h->last = i;
-    if (h->last < 0 || h->ended)
+    if (h->last < 0)
         return 0;
     if (h->head.count == HTTP_KNOWN_MAX) {
         (void)refuse(h, 431, "headers_too_large", "one header is repeated too often");
@@ -206,24 +195,8 @@ static int on_head(llhttp_t *p)
     h->head.length = (p->flags & F_CONTENT_LENGTH) != 0 ? p->content_length : 0;
     h->head.has_body = h->head.chunked || h->head.length > 0;
     h->last = -1;
-    p->upgrade = 0; /* an offer to change protocols is ignored: the request is answered as HTTP/1.1 */
-    return 0;
-}
-
-static int on_body(llhttp_t *p, const char *at, size_t n)
-{
-    struct http *h = p->data;
-    h->body_seen += n;
-    if (h->body != NULL && h->body_seen <= h->body_max)
-        buf_put(h->body, at, n);
-    return 0;
-}
-
-static int on_end(llhttp_t *p)
-{
-    struct http *h = p->data;
-    h->ended = true;
-    return HPE_PAUSED;
+    h->in_body = true;
+    return HPE_PAUSED; /* what follows is read here: the parser is laxer about chunks and trailers than is safe */
 }
 
 struct bytes http_header(const struct http_head *head, enum http_name name)
@@ -350,7 +323,7 @@ static enum http_step parser_fault(struct http *h, llhttp_errno_t e)
         return HTTP_BAD;
     if (e == HPE_INVALID_METHOD)
         return refuse(h, 501, "unknown_method", "the method is not one of HTTP");
-    if (e == HPE_INVALID_VERSION || e == HPE_PAUSED_H2_UPGRADE)
+    if (e == HPE_INVALID_VERSION || llhttp_get_method(&h->parser) == HTTP_PRI)
         return refuse(h, 505, "unknown_version", "the versions understood are HTTP/1.1 and HTTP/1.0");
     if (e == HPE_INVALID_CONTENT_LENGTH || e == HPE_UNEXPECTED_CONTENT_LENGTH || e == HPE_INVALID_CHUNK_SIZE ||
         e == HPE_INVALID_TRANSFER_ENCODING)
@@ -367,16 +340,17 @@ enum http_step http_read_head(struct http *h, struct bytes head)
     h->fault = (struct http_fault){0};
     h->body = NULL;
     h->body_seen = h->framed = 0;
-    h->ended = false;
+    h->in_body = false;
     h->last = -1;
+    h->chunk = (struct chunk){0};
     llhttp_errno_t e = llhttp_execute(&h->parser, (const char *)head.p, head.n);
-    if (e != HPE_OK && !(e == HPE_PAUSED && h->ended))
+    if (e != HPE_PAUSED || !h->in_body)
         return parser_fault(h, e);
     if (llhttp_get_http_major(&h->parser) != 1 || h->head.minor > 1)
         return refuse(h, 505, "unknown_version", "the versions understood are HTTP/1.1 and HTTP/1.0");
     if (judge_framing(h) == HTTP_BAD || judge_host(h) == HTTP_BAD || judge_target(h) == HTTP_BAD)
         return HTTP_BAD;
-    assert(h->ended == !h->head.has_body);
+    h->left = h->head.length;
     return HTTP_DONE;
 }
 
@@ -385,23 +359,48 @@ void http_drop_body(struct http *h)
     h->body = NULL;
 }
 
+static void keep(struct http *h, struct bytes data)
+{
+    h->body_seen += data.n;
+    if (h->body != NULL && h->body_seen <= h->body_max)
+        buf_put_bytes(h->body, data);
+}
+
+/* Bytes of `in` that belong to this body; *more: it is not complete. */
+static size_t read_known(struct http *h, struct bytes in, bool *more)
+{
+    size_t n = in.n < h->left ? in.n : (size_t)h->left;
+    keep(h, bytes_of(in.p, n));
+    h->left -= n;
+    *more = h->left > 0;
+    return n;
+}
+
+static size_t read_chunks(struct http *h, struct bytes in, bool *more)
+{
+    size_t at = 0, used;
+    struct bytes data;
+    while (at < in.n && h->chunk.state != CHUNK_DONE && h->chunk.state != CHUNK_BAD) {
+        chunk_read(&h->chunk, bytes_of(in.p + at, in.n - at), &data, &used);
+        keep(h, data);
+        at += used;
+    }
+    *more = h->chunk.state != CHUNK_DONE;
+    return at;
+}
+
 enum http_step http_read_body(struct http *h, struct bytes in, size_t *used)
 {
-    *used = 0;
-    if (h->ended)
-        return HTTP_DONE;
+    bool more;
     assert(h->head.has_body);
-    llhttp_errno_t e = llhttp_execute(&h->parser, (const char *)in.p, in.n);
-    *used = in.n;
-    if (e == HPE_PAUSED && h->ended)
-        *used = (size_t)(llhttp_get_error_pos(&h->parser) - (const char *)in.p);
-    else if (e != HPE_OK)
-        return parser_fault(h, e);
+    *used = h->head.chunked ? read_chunks(h, in, &more) : read_known(h, in, &more);
     assert(*used <= in.n);
     h->framed += *used;
+    if (h->head.chunked && h->chunk.state == CHUNK_BAD)
+        return refuse(h, 400, "bad_framing", "the body is not in the chunked coding");
     if (h->body != NULL && h->body_seen > h->body_max)
         return HTTP_LARGE;
     if (h->head.chunked && h->framed - h->body_seen > HTTP_FRAMING_MAX + 8 * h->body_seen)
         return refuse(h, 400, "bad_framing", "the chunk framing is larger than what it frames");
-    return h->ended ? HTTP_DONE : HTTP_MORE;
+    return more ? HTTP_MORE : HTTP_DONE;
 }

@@ -1,11 +1,12 @@
 /*
  * One HTTP/1.x request after another out of a byte stream: where the head ends, what it says, the body without its
  * framing. The stricter reading wins wherever two readers of the same bytes could disagree (request smuggling).
- * Knows nothing of routes, answers or time. llhttp reads the head and the chunked coding; the checks around it are here.
+ * Knows nothing of routes, answers or time. llhttp reads the head; chunk.h the chunked coding.
  */
 #ifndef SOUK_API_HTTP_H
 #define SOUK_API_HTTP_H
 
+#include "api/chunk.h"
 #include "crdt/bytes.h"
 #include "crdt/limits.h"
 
@@ -58,7 +59,9 @@ struct http {
     uint64_t framed;          /* bytes of this request's body with its framing          */
     size_t scanned;           /* bytes at the start of the stream that hold no end of head */
     size_t lines;             /* where the header lines start, 0: in the request line   */
-    bool ended;
+    bool in_body;             /* the head is complete                                   */
+    struct chunk chunk;
+    uint64_t left;            /* bytes still to come of a body of known length          */
     int last;                 /* name of the header line being read, -1: none known     */
 };
 
