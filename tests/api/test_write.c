@@ -199,6 +199,15 @@ Test(write, a_condition_over_several_lines_is_one_list)
     cr_assert_eq(ask("PUT", path, two, "{}"), 200);
 }
 
+/* What stands after a chunked body says nothing about the request. */
+Test(write, trailers_are_no_headers)
+{
+    talk_send(&t, "POST /models HTTP/1.1\r\nHost: a\r\n" AUTH "Transfer-Encoding: chunked\r\n\r\n"
+                  "c\r\n{\"name\":\"m\"}\r\n0\r\nIf-None-Match: *\r\nContent-Type: text/xml\r\n\r\n");
+    cr_assert(talk_take(&t, &r, false));
+    cr_assert_eq(r.status, 200, "%d", r.status);
+}
+
 Test(write, patch_names_only_what_changes)
 {
     cr_assert_eq(ask("PUT", path, AUTH, "{\"description\":\"d\",\"version\":\"1\",\"metadata\":{\"a\":\"1\",\"b\":\"2\"}}"), 200);
