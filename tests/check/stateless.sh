@@ -1,47 +1,65 @@
 #!/usr/bin/env bash
-# No core holds state of its own: .data and .bss of every object are empty, so many nodes fit in one
-# process. Sanitizers add data of their own, so the objects are compiled here, plainly.
+# No core holds state of its own: no object of a core has a variable in .data or .bss, so many nodes fit in one process.
+# Looks at the objects of the build in $SOUK_BUILD; where no sanitizer adds data of its own, both sections must be empty.
 . "$(dirname "$0")/lib.bash"
 build=${SOUK_BUILD:-$top/build}
 
-# check DIR: every *.o in it.
+# variables FILE...: "FILE: NAME, N bytes in SECTION" for each writable variable that has a name.
+variables() {
+    objdump -t "$@" | awk '
+        /file format/ { file = $1; sub(/:$/, "", file); sub(/.*\//, "", file); next }
+        {
+            i = index($0, "\t"); if (!i) next
+            n = split(substr($0, 1, i - 1), head, " "); section = head[n]
+            split(substr($0, i + 1), tail, " "); name = tail[2]
+            if (section == "*COM*") { print file ": " name ", a common symbol"; next }
+            if (section !~ /^\.(data|bss|tdata|tbss)(\.|$)/ || section ~ /^\.data\.rel\.ro/) next
+            if (tail[1] ~ /^0+$/ || name ~ /^(__asan|__odr_asan|__ubsan|\.)/) next
+            print file ": " name " in " section
+        }'
+}
+
+# sections FILE...: every byte, named or not.
+sections() {
+    size -A "$@" | awk '
+        / :$/ { file = $1; sub(/.*\//, "", file) }
+        $1 ~ /^\.(data|bss|tdata|tbss)(\.|$)/ && $1 !~ /^\.data\.rel\.ro/ && $2 > 0 { print file ": " $2 " bytes in " $1 }'
+}
+
+# check DIR: its objects; "sanitized" says that only named variables count.
+sanitized=no
 check() {
-    find "$1" -name '*.o' | sort | while read -r file; do
-        size -A "$file" | awk -v file="${file##*/}" '
-            $1 ~ /^\.(data|bss|tdata|tbss)(\.|$)/ && $1 !~ /^\.data\.rel\.ro/ && $2 > 0 { print file ": " $2 " bytes in " $1 }'
-    done
-    find "$1" -name '*.o' | sort | while read -r file; do
-        nm "$file" | awk -v file="${file##*/}" '$2 == "C" { print file ": common symbol " $3 }'
-    done
+    local objects
+    mapfile -t objects < <(find "$1" -name '*.o' | sort)
+    [[ ${#objects[@]} -gt 0 ]] || { echo "no objects in $1"; return; }
+    variables "${objects[@]}"
+    [[ $sanitized == yes ]] || sections "${objects[@]}"
 }
 
-try() {
+try() { # FLAGS CODE
     mkdir -p "$work/tree"
-    printf '%s\n' "$1" | cc -x c -O0 -w -c -o "$work/tree/x.o" -
+    # shellcheck disable=SC2086
+    printf '%s\n' "$2" | cc $1 -x c -O0 -w -c -o "$work/tree/x.o" -
 }
-try 'static int n; int f(void){return ++n;}'; expect 'x.o: 4 bytes in .bss'
-try 'int table[4] = {1,2,3,4};'; expect 'x.o: 16 bytes in .data'
-try '_Thread_local int n; int f(void){return ++n;}'; expect 'in .tbss'
-try 'static const char *const words[] = {"a","b"}; const char *f(int i){return words[i];}'; expect_none
+for flags in -O1 '-O1 -fsanitize=address,undefined'; do
+    try "$flags" 'static int n; int f(void){return ++n;}'; expect 'x.o: n in .bss'
+    try "$flags" 'int table[4] = {1,2,3,4};'; expect 'x.o: table in .data'
+    try "$flags" '_Thread_local int n; int f(void){return ++n;}'; expect 'n in .tbss'
+    try "$flags" 'int *f(void){static int once = 3; return &once;}'; expect 'once.* in .data'
+    sanitized=yes
+    try "$flags" 'static const char *const words[] = {"a","b"}; const char *f(int i){return words[i];}'; expect_none
+done
+sanitized=no
+try -O1 'static const char *const words[] = {"a","b"}; const char *f(int i){return words[i];}'; expect_none
+grep -q '^SOUK_SANITIZE:BOOL=ON' "$build/CMakeCache.txt" && sanitized=yes
 
-objects=$work/objects
-mkdir -p "$objects"
-for folder in crdt net store sandbox api market node; do
-    for file in "$top/$folder"/*.c; do
-        name=${file##*/}
-        case $folder/$name in
-        */\*.c | */uv_* | store/rocks.c | store/fts.c | sandbox/linux.c | node/main.c | node/cli_* | node/dir.c) continue ;;
-        esac
-        echo "$file $objects/${folder}_${name%.c}.o"
-    done
-done >"$work/list"
-flags=(-std=c17 -O1 -w -D_GNU_SOURCE -DSOUK_VERSION='"0"' -I"$top" -fPIE)
-llhttp=$(sed -nE 's/^LLHTTP_INC:PATH=//p' "$build/CMakeCache.txt" 2>/dev/null)
-[[ -z $llhttp ]] || flags+=(-isystem "$llhttp")
-while read -r file out; do
-    cc "${flags[@]}" -c "$file" -o "$out" || { echo "cannot compile $file"; exit 1; }
-done <"$work/list"
-[[ -n $(ls "$objects") ]] || { echo "no core objects found"; exit 1; }
-got=$(check "$objects")
+found=0
+got=
+for core in crdt net store sandbox api market node; do
+    [[ -d $build/CMakeFiles/$core.dir ]] || continue
+    found=$((found + 1))
+    got+=$(check "$build/CMakeFiles/$core.dir")
+done
+[[ $found -ge 5 ]] || { echo "only $found cores in $build"; exit 1; }
 [[ -z $got ]] || { printf '%s\n' "$got"; exit 1; }
 echo ok

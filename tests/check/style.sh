@@ -7,7 +7,7 @@ files() { # TREE: every text file of the project
     if [[ -d $1/.git || -f $1/.git ]] && command -v git >/dev/null; then
         git -C "$1" ls-files | sed "s|^|$1/|"
     else
-        find "$1" -type f -not -path '*/build*' | sort
+        find "$1" -type f -not -path '*/.git/*' -not -path '*/build*' | sort
     fi
 }
 
