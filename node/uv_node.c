@@ -64,7 +64,10 @@ void server_job_done(void *ctx, struct store_job *job, enum err err)
 
 static void on_timer(uv_timer_t *timer)
 {
-    server_feed(timer->data, &(struct node_event){.kind = NODE_TICK});
+    struct server *s = timer->data;
+    if (!s->described && uv_now(&s->loop) >= s->describe_at)
+        server_describe(s);
+    server_feed(s, &(struct node_event){.kind = NODE_TICK});
 }
 
 static void act(struct server *s, enum node_action_kind kind, const struct node_action *a)
@@ -89,8 +92,6 @@ static void act(struct server *s, enum node_action_kind kind, const struct node_
         break;
     case NODE_CHANGED:
         api_changed(s->api, a->seq);
-        if (!s->described && uv_now(&s->loop) >= s->describe_at)
-            server_describe(s);
         break;
     case NODE_LOG:
         uv_log(&s->log, uv_log_subsystem(a->subsystem), (enum log_level)a->level, "%s", a->text);
@@ -101,6 +102,8 @@ static void act(struct server *s, enum node_action_kind kind, const struct node_
 static void arm(struct server *s)
 {
     uint64_t at = node_deadline(s->node), now = uv_now(&s->loop);
+    if (!s->described && s->describe_at < at)
+        at = s->describe_at;
     if (at == UINT64_MAX)
         uv_timer_stop(&s->timer);
     else

@@ -202,8 +202,10 @@ static void start_charter(struct server *s)
     buf_close(&value);
 }
 
-/* A joiner is not admitted before it has seen the charter, so its own entry is tried again as the catalogue grows, with
- * pauses that double. */
+#define DESCRIBE_MIN_MS 1000
+#define DESCRIBE_MAX_MS 600000
+
+/* A joiner is not admitted before it has seen the charter, so its own entry is tried again, with pauses that double. */
 void server_describe(struct server *s)
 {
     char http[NET_ADDR_MAX], mesh[NET_ADDR_MAX], url[NET_ADDR_MAX + 8] = "";
@@ -220,7 +222,9 @@ void server_describe(struct server *s)
     if (err != ERR_OK)
         uv_log(&s->log, LOG_NODE, LOG_WARN, "this node's own entry was not written: %s", err_text(err));
     s->described = store_get(s->store, KIND_NODE, &entry, &info, &json) == ERR_OK;
-    s->describe_wait_ms = s->describe_wait_ms == 0 ? 1000 : 2 * s->describe_wait_ms;
+    s->describe_wait_ms = s->describe_wait_ms == 0 ? DESCRIBE_MIN_MS : 2 * s->describe_wait_ms;
+    if (s->describe_wait_ms > DESCRIBE_MAX_MS)
+        s->describe_wait_ms = DESCRIBE_MAX_MS;
     s->describe_at = uv_now(&s->loop) + s->describe_wait_ms;
     buf_close(&json);
 }

@@ -35,6 +35,9 @@ if [[ -e $data/mcp-registry-seed-2025-05-16.json ]]; then
         fail "not every refused row was reported with its place"
 fi
 await 10 "all three are equal" same_state 1 2 3
+all_nodes() { [[ $(status 1 .entries.node) == 3 && $(status 3 .entries.node) == 3 ]]; }
+await 20 "every node has an entry of its own" all_nodes
+await 10 "all three are equal again" same_state 1 2 3
 [[ $(status 3 .entries.model) == "$want" ]] || fail "node 3 shows $(status 3 .entries.model) models, not $want"
 
 say "the same bytes from each node"
