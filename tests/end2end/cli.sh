@@ -135,6 +135,22 @@ jq -cS '.model | del(.model_id,.owner_id,.created_at,.updated_at)' "$work/export
 jq -cS '.model | del(.model_id,.owner_id,.created_at,.updated_at)' "$work/again.jsonl" >"$work/e2"
 cmp "$work/e1" "$work/e2" || fail "export and import lose something"
 
+say "on a terminal"
+catalogue 4000 | sed 's|made/|shown/|' >"$work/shown.jsonl"
+terminal() { script -qec "$1" /dev/null </dev/null | tr '\r' '\n'; }
+terminal "$souk --dir $work/3 import jsonl $work/shown.jsonl" >"$work/screen"
+grep -qE '^\[#* *\] +[0-9]+ %  [0-9]+ entries  [0-9]+/s' "$work/screen" || fail "no progress bar: $(head -c 300 "$work/screen")"
+grep -q ' left' "$work/screen" || fail "the bar shows no time left"
+terminal "$souk --dir $work/3 ls model" | grep -q $'\033\\[1m' || fail "no bold head on a terminal"
+! terminal "NO_COLOR=1 $souk --dir $work/3 ls model" | grep -q $'\033\\[1m' || fail "NO_COLOR is ignored"
+! on 3 ls model | grep -q $'\033' || fail "colours outside of a terminal"
+on 3 status -w >"$work/watch" &
+watch=$!
+drawn_again() { [[ $(grep -c '^entries' "$work/watch") -ge 3 ]]; }
+await 15 "status -w draws again" drawn_again
+kill $watch
+wait $watch 2>/dev/null
+
 say "status, tokens, writers"
 on 3 status -o json | jq -e 'has("id") and has("name") and has("mesh_id") and has("version") and has("uptime_s")
     and has("ready") and has("entries") and has("deltas") and has("ops") and has("digest") and has("state_hash") and has("peers")

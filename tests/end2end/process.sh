@@ -51,3 +51,9 @@ start 1
 [[ $(code 1 POST /admin/shutdown) == 200 ]] || fail "shutdown"
 wait "${pid[1]}" || fail "status $?"
 unset 'pid[1]'
+
+say "installed files"
+DESTDIR=$work/inst cmake --install "$build" --prefix /usr >/dev/null || fail "cmake --install"
+for file in usr/bin/souk usr/share/man/man1/souk.1 usr/share/bash-completion/completions/souk usr/lib/systemd/system/souk.service; do
+    [[ -s $work/inst/$file ]] || fail "$file is not installed"
+done
