@@ -3,9 +3,12 @@
  */
 #include "node/cli.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
+
+#define MALLOC_ARENAS 2 /* an arena a thread would hold on to memory that the threads pass to each other */
 
 int main(int argc, char **argv)
 {
@@ -14,5 +17,6 @@ int main(int argc, char **argv)
         return CLI_FAILED;
     }
     signal(SIGPIPE, SIG_IGN);
+    (void)mallopt(M_ARENA_MAX, MALLOC_ARENAS);
     return cli_main(argc, argv);
 }

@@ -28,6 +28,7 @@ struct node {
     struct queue queue;
     struct batch *running;  /* the job under way; NULL: none            */
     bool job_given;         /* `running` was handed out by node_next    */
+    bool sweeping;          /* the store has more to judge anew: another job follows at once */
     size_t batch_deltas, batch_writes;
     bool set_founder;       /* learned from a peer, for the next job    */
     struct key founder;
@@ -65,6 +66,7 @@ struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_
     n->missing_at = now_ms + NODE_MISSING_PERIOD_MS;
     n->reopen_wait_ms = NODE_REOPEN_MIN_MS;
     n->results_end = &n->results;
+    n->sweeping = true; /* a stop may have left some */
     rng_init(&n->rng, config->seed);
     queue_init(&n->queue);
     n->set = setindex_new();
@@ -246,6 +248,7 @@ static void job_done(struct node *n, struct batch *b, enum err e)
         tell_net(n, b, ERR_OK);
         publish(n, b);
         n->changed = n->changed || b->job.change_count > 0;
+        n->sweeping = b->job.more;
     } else {
         n->set_founder = n->set_founder || b->set_founder; /* told once only: keep it for the next job */
         tell_net(n, b, e);
@@ -439,7 +442,7 @@ static bool start_job(struct node *n)
 {
     if (n->running != NULL || n->reopening || n->disk != ERR_OK)
         return false;
-    if (queue_empty(&n->queue) && !n->set_founder)
+    if (queue_empty(&n->queue) && !n->set_founder && !n->sweeping)
         return false;
     n->running = batch_take(&n->queue, n->batch_deltas, n->batch_writes);
     n->running->job.now_ms = n->clock_ms;

@@ -12,9 +12,9 @@
 
 #define NODE_PENDING_BYTES_MAX (64u << 20) /* bundles from peers that wait for a commit         */
 #define NODE_PENDING_WRITES    65536       /* local writes that wait for a commit               */
-#define NODE_BATCH_DELTAS      64          /* bundles in one job, by default                    */
-#define NODE_BATCH_BYTES       (16u << 20) /* and their bytes                                   */
-#define NODE_BATCH_WRITES      4096        /* local writes in one job, by default               */
+#define NODE_BATCH_DELTAS      16          /* bundles in one job, by default                    */
+#define NODE_BATCH_BYTES       (4u << 20)  /* and their bytes: a batch that fits in a cache     */
+#define NODE_BATCH_WRITES      1024        /* local writes in one job, by default               */
 #define NODE_REOPEN_MIN_MS     500         /* after the disk refused a write; doubles up to     */
 #define NODE_REOPEN_MAX_MS     15000
 #define NODE_MISSING_PERIOD_MS 5000        /* how often bodies that are missing are asked for   */

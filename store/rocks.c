@@ -23,6 +23,7 @@ enum {
     OPEN_FILES_MAX = 512,
     LOG_BYTES_MAX = 4 << 20,
     LOG_FILES = 2,
+    BATCH_KEPT_BYTES = 8 << 20, /* a larger batch gives its memory back after the write */
     PROBE_BYTES = 8 << 20, /* room that must be there before a full disk is called usable again */
 };
 
@@ -41,6 +42,7 @@ struct rocks {
     rocksdb_cache_t *cache;
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *sync;
+    rocksdb_writebatch_t *batch; /* the writer's own, kept for its memory */
 };
 
 struct kv_snapshot {
@@ -270,18 +272,47 @@ static uint64_t rocks_bytes(struct kv *kv)
 
 /* ---- writes ---- */
 
+struct row {
+    struct bytes key, value;
+    size_t order; /* place in the batch: of equal keys the later one wins */
+};
+
+static int row_order(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    int c = bytes_cmp(x->key, y->key);
+    return c != 0 ? c : (x->order > y->order) - (x->order < y->order);
+}
+
+/* Rows go in by increasing key: RocksDB's memory table then finds most places right beside the last one. */
+static void fill_batch(rocksdb_writebatch_t *wb, const struct kv_batch *batch)
+{
+    struct row *rows = mem_calloc(batch->count, sizeof *rows);
+    size_t n = 0;
+    for (size_t at = 0; n < batch->count && kv_batch_next(batch, &at, &rows[n].key, &rows[n].value); n++)
+        rows[n].order = n;
+    assert(n == batch->count);
+    qsort(rows, n, sizeof *rows, row_order);
+    for (size_t i = 0; i < n; i++) {
+        const struct row *r = &rows[i];
+        if (r->value.p != NULL)
+            rocksdb_writebatch_put(wb, (const char *)r->key.p, r->key.n, (const char *)r->value.p, r->value.n);
+        else
+            rocksdb_writebatch_delete(wb, (const char *)r->key.p, r->key.n);
+    }
+    free(rows);
+}
+
 static enum err write_batch(struct rocks *r, rocksdb_t *db, const struct kv_batch *batch)
 {
-    rocksdb_writebatch_t *wb = rocksdb_writebatch_create();
-    struct bytes key, value;
-    for (size_t at = 0; kv_batch_next(batch, &at, &key, &value);)
-        if (value.p != NULL)
-            rocksdb_writebatch_put(wb, (const char *)key.p, key.n, (const char *)value.p, value.n);
-        else
-            rocksdb_writebatch_delete(wb, (const char *)key.p, key.n);
+    rocksdb_writebatch_t *wb = r->batch != NULL ? r->batch : rocksdb_writebatch_create();
     char *text = NULL;
+    rocksdb_writebatch_clear(wb);
+    fill_batch(wb, batch);
     rocksdb_write(db, r->sync, wb, &text);
-    rocksdb_writebatch_destroy(wb);
+    r->batch = batch->log.n <= BATCH_KEPT_BYTES ? wb : NULL;
+    if (r->batch == NULL)
+        rocksdb_writebatch_destroy(wb);
     return error_of(text, NULL);
 }
 
@@ -400,6 +431,8 @@ static void rocks_close(struct kv *kv)
         rocksdb_close(r->db);
     rocksdb_readoptions_destroy(r->read);
     rocksdb_writeoptions_destroy(r->sync);
+    if (r->batch != NULL)
+        rocksdb_writebatch_destroy(r->batch);
     rocksdb_options_destroy(r->options);
     rocksdb_block_based_options_destroy(r->table);
     rocksdb_cache_destroy(r->cache);

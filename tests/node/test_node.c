@@ -201,6 +201,8 @@ Test(node, waiting_writes_share_one_commit_and_few_deltas)
     struct node_result result;
     size_t answered = 0;
     rig_open(&r);
+    drain(&r);
+    r.jobs = 0;
     for (int i = 0; i < 300; i++) {
         char name[32];
         (void)snprintf(name, sizeof name, "m%d", i);
@@ -298,6 +300,43 @@ Test(node, bundles_handed_in)
     cr_assert_eq(node_hand_in(r.node, bytes_of(bundle.p, BUNDLE_MAX + 1u), NULL), ERR_LIMIT);
     buf_close(&bundle);
     buf_close(&body);
+    rig_close(&r);
+}
+
+/* More deltas than one commit judges anew are waiting when the mesh opens: the node goes on until all are in. */
+Test(node, a_policy_change_is_worked_off_without_further_input)
+{
+    enum { WAITING = 4500 };
+    struct rig r;
+    struct gen_author stranger;
+    struct buf value = {0};
+    struct node_result result;
+    rig_open(&r);
+    gen_author(&stranger, 2);
+    for (uint64_t i = 0; i < WAITING; i++) {
+        char name[32];
+        struct buf bundle = {0};
+        (void)snprintf(name, sizeof name, "s%llu", (unsigned long long)i);
+        struct gen_op op = {.verb = VERB_DELETE, .name = name};
+        (void)gen_one(&bundle, &r.mesh, &stranger, (CLOCK_MS << 16) + i, &op);
+        cr_assert_eq(node_hand_in(r.node, buf_view(&bundle), NULL), ERR_OK);
+        buf_close(&bundle);
+    }
+    drain(&r);
+    cr_assert_eq(setindex_count(node_set(r.node)), 0, "nobody admitted them");
+    while (node_result_next(r.node, &result))
+        cr_assert_eq(result.verdict, VERDICT_ASIDE);
+    mp_put_str(&value, bytes_str("open"));
+    struct field field = {.name = bytes_str("admission"), .value = buf_view(&value)};
+    struct node_write w = {.kind = KIND_CHARTER,
+                           .owner = r.author.key,
+                           .name = bytes_str("test"),
+                           .author = &r.author,
+                           .change = {.mode = CHANGE_PATCH, .field_count = 1, .fields = &field}};
+    cr_assert_eq(node_write(r.node, &w), ERR_OK);
+    drain(&r);
+    cr_assert_eq(setindex_count(node_set(r.node)), WAITING + 1);
+    buf_close(&value);
     rig_close(&r);
 }
 
