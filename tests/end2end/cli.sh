@@ -144,7 +144,7 @@ grep -q ' left' "$work/screen" || fail "the bar shows no time left"
 terminal "$souk --dir $work/3 ls model" | grep -q $'\033\\[1m' || fail "no bold head on a terminal"
 ! terminal "NO_COLOR=1 $souk --dir $work/3 ls model" | grep -q $'\033\\[1m' || fail "NO_COLOR is ignored"
 ! on 3 ls model | grep -q $'\033' || fail "colours outside of a terminal"
-on 3 status -w >"$work/watch" &
+"$souk" --dir "$work/3" status -w >"$work/watch" &
 watch=$!
 drawn_again() { [[ $(grep -c '^entries' "$work/watch") -ge 3 ]]; }
 await 15 "status -w draws again" drawn_again
