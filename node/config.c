@@ -84,6 +84,7 @@ bool config_split_address(struct bytes address, char *host, size_t host_size, un
         name = bytes_of(name.p + 1, name.n - 2);
     if (!host_valid(name, v6 ? v6_char : host_char) || name.n >= host_size)
         return false;
+    assert(number <= UINT16_MAX && name.n > 0);
     memcpy(host, name.p, name.n);
     host[name.n] = '\0';
     *port = (unsigned)number;
@@ -219,6 +220,7 @@ static void put_unknown(struct buf *why, struct bytes name)
     char word[SUGGEST_WORD_MAX + 1] = {0};
     memcpy(word, name.p, name.n < SUGGEST_WORD_MAX ? name.n : SUGGEST_WORD_MAX);
     struct suggest s = {.word = word};
+    assert(name.n > 0 || name.p != NULL);
     for (size_t i = 0; i < CONFIG_COUNT; i++)
         suggest_offer(&s, config_desc((enum config_key)i)->name);
     if (utf8_valid(bytes_str(word)))
@@ -266,6 +268,7 @@ static enum err assign(struct config *c, enum config_key key, struct bytes value
     value_store(v, d, value, number);
     v->origin = origin;
     v->line = c->line;
+    assert(v->count <= CONFIG_PEERS_MAX && (list || v->count <= 1));
     return ERR_OK;
 }
 

@@ -49,6 +49,7 @@ static const char *type_word(enum key_type type)
 
 void key_file_write(struct buf *out, enum key_type type, const uint8_t secret[32])
 {
+    assert(type == KEY_ED25519 || type == KEY_X25519);
     buf_put_str(out, "souk-key 1\n");
     buf_printf(out, "type %s\n", type_word(type));
     put_hex_line(out, "secret", secret, 32);
@@ -137,11 +138,13 @@ static enum err export_parse(struct bytes in, struct export_fields *f, struct bu
                       MEMORY_MAX);
     textfile_hex(&t, "salt", f->salt, sizeof f->salt);
     textfile_hex(&t, "nonce", f->nonce, sizeof f->nonce);
+    assert(t.rest.n <= in.n);
     f->head = bytes_of(in.p, in.n - t.rest.n);
     textfile_hex(&t, "box", f->box, sizeof f->box);
     enum err err = textfile_done(&t, why);
     if (err != ERR_OK)
         return err;
+    assert(name.n <= KEY_NAME_MAX && f->head.n < in.n);
     memcpy(f->name, name.p, name.n);
     f->name[name.n] = '\0';
     return ERR_OK;
@@ -214,6 +217,7 @@ static void read_founder(struct textfile *t, struct mesh_file *m)
         textfile_fail(t, ERR_FORM, "the mesh's name is not 1 to %d bytes of UTF-8", MODEL_NAME_MAX);
         return;
     }
+    assert(m->name[0] == '\0');
     memcpy(m->name, name.p, name.n);
     struct id id;
     mesh_id(&id, &m->founder, name);

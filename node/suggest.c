@@ -35,6 +35,7 @@ unsigned suggest_distance(const char *a, const char *b)
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two_back[j - 2] + 1 < row[j])
                 row[j] = two_back[j - 2] + 1;
         }
+        assert(row[m] <= n + m);
         unsigned *spare = two_back;
         two_back = back;
         back = row;

@@ -29,6 +29,7 @@ static struct bytes take_line(struct textfile *t)
     size_t n = end == NULL ? t->rest.n : (size_t)(end - t->rest.p);
     struct bytes line = bytes_of(t->rest.p, n);
     size_t used = end == NULL ? n : n + 1;
+    assert(used > 0 && used <= t->rest.n);
     t->rest = bytes_of(t->rest.p + used, t->rest.n - used);
     t->line++;
     return line;
@@ -86,6 +87,7 @@ struct bytes textfile_value(struct textfile *t, const char *word)
 
 void textfile_hex(struct textfile *t, const char *word, uint8_t *out, size_t n)
 {
+    assert(n > 0);
     struct bytes value = textfile_value(t, word);
     memset(out, 0, n);
     if (t->err == ERR_OK && !hex_decode(out, n, value))
@@ -107,6 +109,7 @@ struct bytes textfile_split(struct bytes *s)
     size_t n = blank == NULL ? s->n : (size_t)(blank - s->p);
     struct bytes word = bytes_of(s->p, n);
     size_t used = blank == NULL ? n : n + 1;
+    assert(used <= s->n);
     *s = bytes_of(s->p + used, s->n - used);
     return word;
 }
@@ -120,6 +123,7 @@ enum err textfile_done(struct textfile *t, struct buf *why)
 {
     if (t->err == ERR_OK && t->rest.n > 0)
         textfile_fail(t, ERR_FORM, "line %u: more than was expected", t->line + 1);
+    assert((t->err == ERR_OK) == (t->fault[0] == '\0'));
     if (t->err != ERR_OK)
         buf_put_str(why, t->fault);
     return t->err;

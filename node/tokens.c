@@ -16,6 +16,7 @@
 
 void tokens_init(struct tokens *t, struct token_rate rate)
 {
+    assert(rate.per_second == 0 || rate.burst > 0);
     *t = (struct tokens){.next_id = 1, .rate = rate};
 }
 
@@ -91,6 +92,7 @@ static struct token *append(struct tokens *t)
 
 static void copy_text(char *out, struct bytes in)
 {
+    assert(in.n <= KEY_NAME_MAX && KEY_NAME_MAX == TOKEN_NAME_MAX);
     if (in.n > 0)
         memcpy(out, in.p, in.n);
     out[in.n] = '\0';
@@ -109,6 +111,7 @@ enum err tokens_new(struct tokens *t, const struct token_request *request, struc
     memcpy(text, PREFIX, 5);
     hex_encode(text + 5, secret, sizeof secret);
     sodium_memzero(secret, sizeof secret);
+    assert(t->count == 0 || t->list[t->count - 1].id < t->next_id);
     struct token *token = append(t);
     token->id = t->next_id++;
     token->scopes = request->scopes;
@@ -146,10 +149,12 @@ static unsigned bucket_take(struct token *token, const struct token_rate *rate, 
     if (rate->per_second == 0)
         return 0;
     uint64_t most = rate->burst * 1000;
+    assert(most > 0 && most / 1000 == rate->burst);
     uint64_t elapsed = now_ms > token->filled_ms ? now_ms - token->filled_ms : 0;
     uint64_t gain = elapsed > most / rate->per_second + 1 ? most : elapsed * rate->per_second;
     token->level_milli = token->level_milli + gain > most ? most : token->level_milli + gain;
     token->filled_ms = now_ms;
+    assert(token->level_milli <= most);
     if (token->level_milli >= 1000) {
         token->level_milli -= 1000;
         return 0;
@@ -168,6 +173,7 @@ unsigned tokens_check(struct tokens *t, struct bytes text, uint64_t now_ms, uint
     for (size_t i = 0; i < t->count; i++) {
         if (memcmp(t->list[i].hash, hash, sizeof hash) != 0)
             continue;
+        assert(t->list[i].scopes != 0 && t->list[i].id < t->next_id);
         *id = t->list[i].id;
         *retry_s = bucket_take(&t->list[i], &t->rate, now_ms);
         return t->list[i].scopes;
