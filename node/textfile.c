@@ -105,7 +105,9 @@ uint64_t textfile_uint(struct textfile *t, const char *word)
 
 struct bytes textfile_split(struct bytes *s)
 {
-    const uint8_t *blank = s->n > 0 ? memchr(s->p, ' ', s->n) : NULL;
+    if (s->n == 0)
+        return *s;
+    const uint8_t *blank = memchr(s->p, ' ', s->n);
     size_t n = blank == NULL ? s->n : (size_t)(blank - s->p);
     struct bytes word = bytes_of(s->p, n);
     size_t used = blank == NULL ? n : n + 1;

@@ -144,12 +144,8 @@ static enum err start_mesh_listener(struct server *s, struct buf *why)
     enum err err = net_uv_listen(s->net, config_text(&s->config, CONFIG_LISTEN), s->mesh_bound, why);
     if (err != ERR_OK)
         return err;
-    if (told[0] != '\0')
-        snprintf(s->advertise, sizeof s->advertise, "%s", told);
-    else
-        server_reachable(s->mesh_bound, s->advertise, sizeof s->advertise);
-    if (s->advertise[0] == '\0')
-        snprintf(s->advertise, sizeof s->advertise, "%s", s->mesh_bound);
+    /* A wildcard is told as it is: a peer puts the address there that it sees. */
+    snprintf(s->advertise, sizeof s->advertise, "%s", told[0] != '\0' ? told : s->mesh_bound);
     return ERR_OK;
 }
 
