@@ -12,8 +12,8 @@
 #include <string.h>
 
 #define TICKS_PER_MINUTE  6000
-#define IDLE_BYTES        (1u << 20) /* a host may send this much a minute with nothing to tell ... */
-#define COPIES_PER_DELTA  40         /* ... and each byte made this often to its peers              */
+#define IDLE_BYTES        (384u << 10) /* a host may send this much a minute with nothing to tell ... */
+#define COPIES_PER_DELTA  20         /* ... and each byte made this often to its peers              */
 #define ACKED_CHECKED     300        /* after a restart: the newest                                 */
 #define PEERS_MAX         (NET_BOOK_MAX + 1)
 
@@ -91,7 +91,7 @@ static void check_minute(struct sim_world *w)
 {
     uint64_t made = w->created_minute[0] + w->created_minute[1];
     uint64_t copies = w->copies_minute[0] + w->copies_minute[1];
-    uint64_t most = IDLE_BYTES + COPIES_PER_DELTA * made + 2 * (copies + 1) * w->bundle_bytes;
+    uint64_t most = IDLE_BYTES + COPIES_PER_DELTA * made + (copies + 1) * w->bundle_bytes;
     for (size_t i = 0; i < w->host_count; i++) {
         struct sim_host *h = &w->hosts[i];
         if (h->sent_minute > most)
@@ -99,6 +99,8 @@ static void check_minute(struct sim_world *w)
                        (unsigned long long)h->sent_minute, (unsigned long long)most);
         if (h->ticks_minute > TICKS_PER_MINUTE)
             sim_world_fail(w, "host %u: timer storm: %llu ticks in a minute", h->index, (unsigned long long)h->ticks_minute);
+        if (w->config.trace)
+            printf("share %u%% of the bytes allowed: host %u, %llu\n", (unsigned)(100 * h->sent_minute / most), h->index, (unsigned long long)h->sent_minute);
         w->most_bytes = h->sent_minute > w->most_bytes ? h->sent_minute : w->most_bytes;
         h->sent_minute = h->ticks_minute = 0;
     }

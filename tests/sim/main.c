@@ -11,14 +11,14 @@
 
 struct options {
     struct sim_config config;
-    bool has_seed, twice, verbose;
+    bool has_seed, verbose;
     unsigned long long seconds;
     const char *seeds;
 };
 
 static const char usage[] =
-    "usage: sim --seed S [--nodes N] [--minutes M] [--trace] [--twice] [--verbose]\n"
-    "       sim --seeds FILE [--twice]     each line of FILE: SEED NODES MINUTES\n"
+    "usage: sim --seed S [--nodes N] [--minutes M] [--trace] [--verbose]\n"
+    "       sim --seeds FILE               each line of FILE: SEED NODES MINUTES\n"
     "       sim --for SECONDS [--nodes N] [--minutes M]   fresh seeds until the time is up\n";
 
 static bool parse_number(const char *text, unsigned long long low, unsigned long long high, unsigned long long *out)
@@ -62,8 +62,6 @@ static bool parse_options(struct options *o, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--trace") == 0)
             o->config.trace = true;
-        else if (strcmp(argv[i], "--twice") == 0)
-            o->twice = true;
         else if (strcmp(argv[i], "--verbose") == 0)
             o->verbose = true;
         else if (i + 1 == argc || !take_option(o, argv[i], argv[i + 1]))
@@ -87,14 +85,9 @@ static bool run_once(const struct sim_config *c, struct sim_outcome *out)
 static bool run(const struct options *o)
 {
     const struct sim_config *c = &o->config;
-    struct sim_outcome first, second;
+    struct sim_outcome first;
     if (!run_once(c, &first))
         return false;
-    if (o->twice && (!run_once(c, &second) || strcmp(first.trace, second.trace) != 0)) {
-        printf("violation: the same seed gave two traces\n");
-        printf("sim --seed 0x%llx --nodes %u --minutes %u --twice\n", (unsigned long long)c->seed, c->nodes, c->minutes);
-        return false;
-    }
     if (o->verbose)
         printf("%llu events, %llu writes (%llu refused), %llu crashes and leaves, all agreed %llu.%03llu s after healing, "
                "at most %llu kB sent by one host in a minute\n",

@@ -20,7 +20,8 @@
 #define SIM_SOCKET      65536     /* bytes that a simulated socket takes at once */
 #define SIM_AUTHORS_MAX 256
 #define SIM_HOMES_MAX   8         /* author keys on one host */
-#define SIM_NAMES       6         /* entry names an author uses, for each kind */
+#define SIM_NAMES       3         /* entry names an author uses, for each kind */
+#define SIM_GRANTS      512       /* the newest grants, for writers and revocations to choose from */
 
 struct sim_config {
     uint64_t seed;
@@ -156,6 +157,13 @@ struct sim_author {
     uint32_t homes[4];
 };
 
+/* A grant that was asked for: `writer` may write this entry of `owner`. */
+struct sim_grant {
+    uint32_t owner, writer;
+    uint64_t kind;
+    unsigned name;
+};
+
 /* A delta that some node made and committed, with its bodies. */
 struct sim_delta {
     struct item item;
@@ -187,6 +195,8 @@ struct sim_world {
     size_t conn_count, conn_cap;
     uint32_t *latency;            /* [from * host_count + to], ms */
     bool *cut;                    /* the same: this direction carries nothing */
+    struct sim_grant grants[SIM_GRANTS];
+    size_t grant_count;           /* ever; the newest SIM_GRANTS are kept */
     /* what was made */
     struct sim_delta *deltas;
     size_t delta_count, delta_cap;

@@ -122,6 +122,12 @@ static void submit_one_field(struct sim_world *w, struct draft *d, const char *f
     submit(w, h, d);
 }
 
+/* Where the mesh asks for members, these stay outside. */
+static bool is_stranger(uint32_t author)
+{
+    return author % 6 == 5;
+}
+
 static void member_draft(const struct sim_world *w, struct draft *d, uint32_t author)
 {
     d->write.kind = KIND_MEMBER;
@@ -136,7 +142,8 @@ static void found(struct sim_world *w)
     for (uint32_t i = 1; w->members && i < w->author_count; i++) {
         struct draft member = {0};
         member_draft(w, &member, i);
-        submit_one_field(w, &member, "role", "writer");
+        if (!is_stranger(i) && sim_chance(&w->hosts[0].rng, 800)) /* the others come later, strangers never */
+            submit_one_field(w, &member, "role", "writer");
     }
 }
 
@@ -144,7 +151,10 @@ static void found(struct sim_world *w)
 static void govern(struct sim_world *w, struct rng *r)
 {
     struct draft member = {0};
-    member_draft(w, &member, (uint32_t)sim_draw(r, 1, w->author_count - 1));
+    uint32_t author = (uint32_t)sim_draw(r, 1, w->author_count - 1);
+    if (is_stranger(author))
+        return;
+    member_draft(w, &member, author);
     if (sim_chance(r, 500))
         submit_one_field(w, &member, "removed", "yes");
     else
@@ -154,11 +164,23 @@ static void govern(struct sim_world *w, struct rng *r)
 static enum write_action draw_action(struct rng *r, bool owner)
 {
     uint64_t x = rng_below(r, 100);
-    if (owner && x < 12)
+    if (owner && x < 15)
         return WRITE_GRANT;
-    if (owner && x < 18)
+    if (owner && x < 23)
         return WRITE_REVOKE;
-    return x < 28 ? WRITE_DELETE : WRITE_PUT;
+    return x < 33 ? WRITE_DELETE : WRITE_PUT;
+}
+
+/* One of the newest grants to `writer` (or by `owner`), looked for from a random place; NULL: none. */
+static const struct sim_grant *draw_grant(const struct sim_world *w, struct rng *r, uint32_t writer, uint32_t owner)
+{
+    size_t n = w->grant_count < SIM_GRANTS ? w->grant_count : SIM_GRANTS, start = n > 0 ? (size_t)rng_below(r, n) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct sim_grant *g = &w->grants[(start + i) % n];
+        if (g->writer == writer || g->owner == owner)
+            return g;
+    }
+    return NULL;
 }
 
 static void draft_guard(struct sim_host *h, struct draft *d, struct rng *r)
@@ -178,21 +200,43 @@ static void draft_guard(struct sim_host *h, struct draft *d, struct rng *r)
     buf_close(&name);
 }
 
+static void note_grant(struct sim_world *w, const struct sim_grant *g)
+{
+    w->grants[w->grant_count++ % SIM_GRANTS] = *g;
+}
+
+/* Chooses the entry: mostly the author's own, else one that it was granted, or anybody's. */
+static struct sim_grant draw_target(const struct sim_world *w, struct rng *r, uint32_t author)
+{
+    struct sim_grant t = {.owner = author, .writer = (uint32_t)rng_below(r, w->author_count)};
+    const struct sim_grant *granted = sim_chance(r, 350) ? draw_grant(w, r, author, UINT32_MAX) : NULL;
+    if (granted != NULL)
+        return (struct sim_grant){.owner = granted->owner, .kind = granted->kind, .name = granted->name, .writer = t.writer};
+    if (sim_chance(r, 50))
+        t.owner = (uint32_t)rng_below(r, w->author_count);
+    t.kind = sim_draw(r, KIND_MODEL, KIND_SERVER);
+    t.name = (unsigned)rng_below(r, SIM_NAMES);
+    if (t.writer == t.owner)
+        t.writer = (t.owner + 1) % (uint32_t)w->author_count;
+    return t;
+}
+
 static void write_one(struct sim_world *w, struct sim_host *h)
 {
     struct rng *r = &h->rng;
     uint32_t author = h->homes[rng_below(r, h->home_count)].author;
-    uint32_t owner = sim_chance(r, 700) ? author : (uint32_t)rng_below(r, w->author_count);
-    struct draft d = {0};
-    d.write.author = sim_host_author(h, author);
-    d.write.owner = w->authors[owner].key;
-    d.write.kind = sim_draw(r, KIND_MODEL, KIND_SERVER);
-    d.write.action = draw_action(r, author == owner);
-    d.write.writer = w->authors[rng_below(r, w->author_count)].key;
-    (void)snprintf(d.name, sizeof d.name, "entry-%u", (unsigned)rng_below(r, SIM_NAMES));
-    if (key_eq(&d.write.writer, &d.write.owner))
-        d.write.writer = w->authors[(owner + 1) % w->author_count].key;
-    if (d.write.action == WRITE_PUT)
+    struct sim_grant t = draw_target(w, r, author);
+    enum write_action action = draw_action(r, author == t.owner);
+    const struct sim_grant *old = action == WRITE_REVOKE ? draw_grant(w, r, UINT32_MAX, author) : NULL;
+    if (old != NULL)
+        t = *old;
+    if (action == WRITE_GRANT)
+        note_grant(w, &t);
+    struct draft d = {.write = {.action = action, .kind = t.kind, .author = sim_host_author(h, author)}};
+    d.write.owner = w->authors[t.owner].key;
+    d.write.writer = w->authors[t.writer].key;
+    (void)snprintf(d.name, sizeof d.name, "entry-%u", t.name);
+    if (action == WRITE_PUT)
         draft_fields(&d, r);
     draft_guard(h, &d, r);
     submit(w, h, &d);
