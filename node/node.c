@@ -55,6 +55,14 @@ static void note(struct node *n, int level, const char *text, const char *reason
     n->log_due = true;
 }
 
+/* How many entries there are of each kind, for the peers' displays. */
+static void tell_entries(struct node *n)
+{
+    struct store_stats stats;
+    store_stats(n->store, &stats);
+    net_set_entries(n->net, stats.entries + 1, sizeof stats.entries / sizeof *stats.entries - 1);
+}
+
 struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_t clock_ms)
 {
     struct node *n = mem_zalloc(sizeof *n);
@@ -78,7 +86,13 @@ struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_
     struct net_config net = config->net;
     net.set = n->set;
     n->net = net_new(&net, now_ms);
+    tell_entries(n);
     return n;
+}
+
+void node_stop(struct node *n)
+{
+    net_stop(n->net);
 }
 
 void node_free(struct node *n)
@@ -218,6 +232,7 @@ static void disk_failed(struct node *n, enum err e)
         n->reopen_wait_ms = NODE_REOPEN_MIN_MS;
     }
     n->disk = e;
+    net_set_intake(n->net, NET_INTAKE_STOPPED);
     n->reopen_at = n->now_ms + n->reopen_wait_ms;
     n->reopen_wait_ms = n->reopen_wait_ms * 2 > NODE_REOPEN_MAX_MS ? NODE_REOPEN_MAX_MS
                                                                    : n->reopen_wait_ms * 2;
@@ -249,6 +264,8 @@ static void job_done(struct node *n, struct batch *b, enum err e)
         publish(n, b);
         n->changed = n->changed || b->job.change_count > 0;
         n->sweeping = b->job.more;
+        if (b->job.change_count > 0)
+            tell_entries(n);
     } else {
         n->set_founder = n->set_founder || b->set_founder; /* told once only: keep it for the next job */
         tell_net(n, b, e);
@@ -270,6 +287,7 @@ static void reopen_done(struct node *n, enum err e)
         return;
     }
     n->disk = ERR_OK;
+    net_set_intake(n->net, NET_INTAKE_OPEN);
     note(n, 2, "the store works again", "");
 }
 

@@ -31,6 +31,8 @@ struct node_config {
 };
 
 struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_t clock_ms);
+/* Says goodbye to the peers: drain node_next once more, then node_free. */
+void node_stop(struct node *n);
 void node_free(struct node *n);
 
 enum node_event_kind {

@@ -219,7 +219,10 @@ static void on_stop_timer(uv_timer_t *timer)
 
 static void on_drained(void *ctx)
 {
-    close_all(ctx);
+    struct server *s = ctx;
+    node_stop(s->node);
+    server_drain_quietly(s);
+    close_all(s);
 }
 
 void server_stop(struct server *s, const char *why)
