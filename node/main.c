@@ -18,5 +18,5 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     (void)mallopt(M_ARENA_MAX, MALLOC_ARENAS);
-    return cli_main(argc, argv);
+    return (int)cli_main(argc, argv);
 }
