@@ -521,6 +521,7 @@ enum recon_status recon_input(struct recon *r, struct bytes frame, struct buf *o
     while (step == STEP_NEXT && w.in.left > 0)
         step = walk_step(&w);
     r->why = w.in.why;
+    r->work = w.work;
     if (step == STEP_BAD) {
         assert(r->why != NULL);
         return RECON_ERROR;

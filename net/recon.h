@@ -50,6 +50,7 @@ struct recon_config {
 struct recon {
     struct recon_config config; /* `bound` falls to the peer's where that is lower */
     const char *why;            /* after RECON_ERROR: a short English phrase, static */
+    size_t work;                /* ids expanded for the last frame, a microsecond each: what it cost */
     struct buf scratch;
 };
 

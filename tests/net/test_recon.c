@@ -677,6 +677,8 @@ Test(recon, a_frame_of_many_false_fingerprints_is_answered_in_part)
     }
     cr_assert_eq(b.item.time, RECON_TIME_INFINITE);
     cr_assert_eq(mode, 1);
+    cr_assert_leq(x.work, RECON_WORK_MAX + 512 * (RECON_BUCKETS + 2), "%zu ids expanded", x.work);
+    cr_assert_geq(x.work, RECON_WORK_MAX, "%zu ids expanded", x.work);
     cr_assert_lt(out.n, RECON_FRAME_MAX - 2 * RECON_SLACK);
     cr_assert_lt(ranges, 16 * RANGES / 2, "%zu ranges", ranges);
     cr_assert_geq(ranges, 16 * RANGES / 10, "%zu ranges", ranges);
