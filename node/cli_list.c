@@ -36,7 +36,7 @@ static void put_filters(const struct cli *c, struct buf *path)
                                              {"framework", "framework"},
                                              {"license", "license"},
                                              {"capability", "capability"},
-                                             {"q", "q"}};
+                                             {"text", "q"}};
     for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
         const char *value;
         for (size_t k = 0; (value = cli_option_at(c, filters[i][0], k)) != NULL; k++) {

@@ -53,7 +53,7 @@ static const struct cli_option ls_options[] = {{"limit", "N", "At most N entries
                                                {"framework", "F", "Only entries of this framework."},
                                                {"license", "L", "Only entries under this licence."},
                                                {"capability", "C", "Only entries with this capability."},
-                                               {"q", "TEXT", "Only entries that contain all these words."},
+                                               {"text", "WORDS", "Only entries that contain all these words."},
                                                END};
 
 static const struct cli_option search_options[] = {

@@ -11,6 +11,8 @@ struct verify {
     struct cli_rows rows;
     struct cli_progress progress;
     uint64_t deltas, failed;
+    json_t *held; /* for a human: a check that holds, until another one follows */
+    uint64_t held_count;
 };
 
 static void finding_cells(struct cli_table *t, const json_t *row)
@@ -24,11 +26,36 @@ static void finding_cells(struct cli_table *t, const json_t *row)
 static const struct cli_columns columns = {(const char *const[]){"RESULT", "CHECK", "SUBJECT", "DETAIL"}, 4,
                                            finding_cells};
 
+static void show_held(struct verify *v)
+{
+    char detail[32];
+    if (v->held == NULL)
+        return;
+    snprintf(detail, sizeof detail, "%llu of them", (unsigned long long)v->held_count);
+    if (v->held_count > 1)
+        json_object_set_new(v->held, "detail", json_string(detail));
+    cli_rows_put(&v->rows, v->held);
+    json_decref(v->held);
+    v->held = NULL;
+}
+
+/* A delta may hold 256 bodies: what holds is shown once for a human, what does not hold always. */
 static void take_finding(struct verify *v, const json_t *row)
 {
-    v->failed += !json_is_true(json_object_get(row, "ok"));
+    bool ok = json_is_true(json_object_get(row, "ok"));
+    v->failed += !ok;
     cli_progress_clear(&v->progress);
-    cli_rows_put(&v->rows, row);
+    if (v->held != NULL && ok && strcmp(cli_text(v->held, "check"), cli_text(row, "check")) == 0) {
+        v->held_count++;
+        return;
+    }
+    show_held(v);
+    if (ok && v->cli->format == CLI_HUMAN) {
+        v->held = json_copy((json_t *)(uintptr_t)row);
+        v->held_count = 1;
+    } else {
+        cli_rows_put(&v->rows, row);
+    }
 }
 
 static void on_finding(void *ctx, const struct verify_finding *f)
@@ -135,6 +162,7 @@ enum cli_exit cli_verify(struct cli *c)
     cli_rows_begin(&v.rows, c, columns);
     enum cli_exit status = cli_node_runs(c) ? by_node(&v, kind) : on_directory(&v, kind);
     cli_progress_clear(&v.progress);
+    show_held(&v);
     bool show = c->format != CLI_HUMAN || v.rows.count > 0;
     cli_rows_end(&v.rows, show ? status : CLI_FAILED);
     if (status != CLI_OK)

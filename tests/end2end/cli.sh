@@ -108,6 +108,7 @@ try 1 'not JSON: line' put model "$work/broken.json" --dir "$work/1"
 on 1 get model "$id" -o json | on 1 put model - >/dev/null || fail "put takes what get gives"
 [[ $(on 1 ls model -o json | jq length) == 1 ]] || fail "ls -o json is an array"
 [[ $(on 1 ls model -o jsonl | wc -l) == 1 ]] || fail "ls -o jsonl is a line each"
+[[ $(on 1 ls model --text X -o json | jq length) == 1 && $(on 1 ls model --text nowhere -o json | jq length) == 0 ]] || fail "ls --text"
 [[ $(on 1 search 'X' --tag one -o json | jq length) == 1 ]] || fail "search"
 [[ $(on 1 search 'X' --tag two -o json | jq length) == 0 ]] || fail "search by tag"
 
@@ -127,7 +128,9 @@ stop 1
 on 1 export jsonl - >"$work/offline.jsonl" || fail "export without a node"
 cmp "$work/export.jsonl" "$work/offline.jsonl" || fail "a node and its directory export differently"
 on 1 verify >/dev/null || fail "verify without a node"
-on 1 verify model 'a/b c' | grep -q signature || fail "verify of one entry names its checks"
+on 1 verify model 'a/b c' >"$work/checks" || fail "verify of one entry"
+grep -q '^ok *signature' "$work/checks" && grep -q '^ok *body hash' "$work/checks" || fail "verify of one entry names its checks"
+[[ $(wc -l <"$work/checks") -lt 30 ]] || fail "verify says the same many times"
 start 3
 on 3 import jsonl "$work/export.jsonl" >/dev/null || fail "export is imported again"
 on 3 export jsonl "$work/again.jsonl"
