@@ -68,7 +68,8 @@ static void put_head(struct buf *out, const json_t *status)
                      "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
                      "color:#1b1b1b;background:#fff}\n"
                      "table{border-collapse:collapse;margin:0 0 1.5rem}\n"
-                     "th,td{text-align:left;padding:.2rem 1rem .2rem 0;vertical-align:top;overflow-wrap:anywhere}\n"
+                     "th,td{text-align:left;padding:.2rem 1rem .2rem 0;vertical-align:top}\n"
+                     "th{white-space:nowrap}td{overflow-wrap:anywhere}\n"
                      "th{font-weight:600}\ncode,td{font-variant-numeric:tabular-nums}\n"
                      "@media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#161616}a{color:#8ab4f8}}\n"
                      "</style>\n</head>\n<body>\n<h1>");
