@@ -70,10 +70,11 @@ enum cli_exit cli_ls(struct cli *c)
 
 static void found_cells(struct cli_table *t, const json_t *row)
 {
-    const char *about = cli_text(record_of(row), "description");
-    cli_table_cell(t, "%s", cli_text(json_object_get(row, "meta"), "name"));
-    cli_table_cell(t, "%.12s", cli_text(json_object_get(row, "meta"), "id"));
-    cli_table_cell(t, "%s", about);
+    const json_t *meta = json_object_get(row, "meta");
+    cli_table_cell(t, "%s", cli_text(meta, "kind"));
+    cli_table_cell(t, "%s", cli_text(meta, "name"));
+    cli_table_cell(t, "%.12s", cli_text(meta, "id"));
+    cli_table_cell(t, "%s", cli_text(record_of(row), "description"));
 }
 
 static void search_body(const struct cli *c, uint64_t limit, struct buf *out)
@@ -93,30 +94,12 @@ static void search_body(const struct cli *c, uint64_t limit, struct buf *out)
     json_decref(root);
 }
 
-static enum cli_exit print_found(struct cli *c, const struct kind_desc *kind, const struct cli_reply *reply)
+static enum cli_exit search_kind(struct cli *c, const struct kind_desc *kind, uint64_t limit, struct cli_rows *rows)
 {
-    static const char *const heads[] = {"NAME", "ID", "DESCRIPTION"};
-    struct cli_rows rows;
-    json_t *root = cli_parse_reply(reply), *row;
-    size_t i;
-    if (root == NULL)
-        return CLI_FAILED;
-    cli_rows_begin(&rows, c, (struct cli_columns){heads, 3, found_cells});
-    json_array_foreach(json_object_get(root, kind->plural), i, row) cli_rows_put(&rows, row);
-    cli_rows_end(&rows, CLI_OK);
-    json_decref(root);
-    return CLI_OK;
-}
-
-enum cli_exit cli_search(struct cli *c)
-{
-    const char *word = cli_option(c, "kind");
-    const struct kind_desc *kind = cli_kind(word != NULL ? word : "model");
-    uint64_t limit = API_PAGE_DEFAULT;
     struct buf body = {0}, path = {0};
     struct cli_reply reply;
-    if (kind == NULL || !cli_option_uint(c, "limit", 1, API_PAGE_MAX, &limit))
-        return CLI_USAGE;
+    const json_t *row;
+    size_t i;
     search_body(c, limit, &body);
     buf_printf(&path, "/%s/search", kind->plural);
     struct cli_request r = {.method = "POST", .path = buf_cstr(&path), .body = buf_view(&body)};
@@ -125,7 +108,35 @@ enum cli_exit cli_search(struct cli *c)
     buf_close(&path);
     if (status != CLI_OK)
         return status;
-    status = print_found(c, kind, &reply);
+    json_t *root = cli_parse_reply(&reply);
+    json_array_foreach(json_object_get(root, kind->plural), i, row) cli_rows_put(rows, row);
+    status = root != NULL ? CLI_OK : CLI_FAILED;
+    json_decref(root);
     cli_reply_close(&reply);
+    return status;
+}
+
+enum cli_exit cli_search(struct cli *c)
+{
+    static const char *const heads[] = {"KIND", "NAME", "ID", "DESCRIPTION"};
+    static const uint64_t kinds[] = {KIND_MODEL, KIND_AGENT, KIND_SERVER};
+    const char *word = cli_option(c, "kind");
+    const struct kind_desc *only = word != NULL ? cli_kind(word) : NULL;
+    uint64_t limit = API_PAGE_DEFAULT;
+    enum cli_exit status = CLI_OK;
+    struct cli_rows rows;
+    if (only != NULL && !only->client_writes) {
+        cli_error("the kinds that are searched are model, agent and server; `souk ls %s` lists these", only->singular);
+        return CLI_USAGE;
+    }
+    if ((word != NULL && only == NULL) || !cli_option_uint(c, "limit", 1, API_PAGE_MAX, &limit))
+        return CLI_USAGE;
+    cli_rows_begin(&rows, c, (struct cli_columns){heads, 4, found_cells});
+    for (size_t i = 0; i < 3 && status == CLI_OK && rows.count < limit; i++) {
+        const struct kind_desc *kind = kind_by_number(kinds[i]);
+        if (only == NULL || only == kind)
+            status = search_kind(c, kind, limit - rows.count, &rows);
+    }
+    cli_rows_end(&rows, status);
     return status;
 }

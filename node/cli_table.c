@@ -57,7 +57,7 @@ static const struct cli_option ls_options[] = {{"limit", "N", "At most N entries
                                                END};
 
 static const struct cli_option search_options[] = {
-    {"kind", "K", "model (the default), agent or server."},
+    {"kind", "K", "Only model, agent or server (default: all three)."},
     {"tag", "T", "Only entries with this tag; may be repeated."},
     {"max-price", "P", "At most this many USD for a million input tokens."},
     {"limit", "N", "At most N entries (default 30)."},

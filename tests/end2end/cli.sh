@@ -110,6 +110,9 @@ on 1 get model "$id" -o json | on 1 put model - >/dev/null || fail "put takes wh
 [[ $(on 1 ls model -o jsonl | wc -l) == 1 ]] || fail "ls -o jsonl is a line each"
 [[ $(on 1 ls model --text X -o json | jq length) == 1 && $(on 1 ls model --text nowhere -o json | jq length) == 0 ]] || fail "ls --text"
 [[ $(on 1 search 'X' --tag one -o json | jq length) == 1 ]] || fail "search"
+on 1 search 'X' --max-price 0.5 >/dev/null || fail "search by price"
+[[ $(on 1 search 'X' --kind agent -o json | jq length) == 0 ]] || fail "search of one kind"
+try 2 'the kinds that are searched' search x --kind node --dir "$work/1"
 [[ $(on 1 search 'X' --tag two -o json | jq length) == 0 ]] || fail "search by tag"
 
 say "import, export"
