@@ -31,7 +31,7 @@ static void must(bool good, const char *what)
 
 static void read_one(struct shared *s, size_t i)
 {
-    char name[16];
+    char name[32];
     struct entry_info info;
     struct buf out = {0};
     snprintf(name, sizeof name, "m%zu", i);
