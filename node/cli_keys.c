@@ -14,18 +14,11 @@
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
-enum cli_exit cli_token_new(struct cli *c)
+/* Calls an admin verb that makes something, and prints the one member of its answer that people want. */
+static enum cli_exit print_made(struct cli *c, const char *verb, json_t *body, const char *member)
 {
-    const char *scope = cli_option(c, "scope"), *name = cli_option(c, "name"), *as = cli_option(c, "as");
     struct cli_reply reply;
-    if (scope == NULL) {
-        cli_error("--scope is missing: read, write (includes read) or invoke");
-        return CLI_USAGE;
-    }
-    json_t *body = cli_object("scope", scope);
-    json_object_set_new(body, "name", json_string(name != NULL ? name : ""));
-    json_object_set_new(body, "as", json_string(as != NULL ? as : ""));
-    enum cli_exit status = cli_admin(c, "token-new", body, &reply);
+    enum cli_exit status = cli_admin(c, verb, body, &reply);
     if (status != CLI_OK)
         return status;
     json_t *root = cli_parse_reply(&reply);
@@ -34,10 +27,23 @@ enum cli_exit cli_token_new(struct cli *c)
     else if (c->format != CLI_HUMAN)
         status = cli_print_reply(c, &reply);
     else
-        cli_print_line(bytes_str(cli_text(root, "token")));
+        cli_print_line(bytes_str(cli_text(root, member)));
     json_decref(root);
     cli_reply_close(&reply);
     return status;
+}
+
+enum cli_exit cli_token_new(struct cli *c)
+{
+    const char *scope = cli_option(c, "scope"), *name = cli_option(c, "name"), *as = cli_option(c, "as");
+    if (scope == NULL) {
+        cli_error("--scope is missing: read, write (includes read) or invoke");
+        return CLI_USAGE;
+    }
+    json_t *body = cli_object("scope", scope);
+    json_object_set_new(body, "name", json_string(name != NULL ? name : ""));
+    json_object_set_new(body, "as", json_string(as != NULL ? as : ""));
+    return print_made(c, "token-new", body, "token");
 }
 
 /* GET an admin verb that answers an array, and print it. */
@@ -113,27 +119,9 @@ enum cli_exit cli_key_ls(struct cli *c)
     return print_array(c, "keys", key_columns);
 }
 
-static enum cli_exit print_key(struct cli *c, const char *verb, json_t *body)
-{
-    struct cli_reply reply;
-    enum cli_exit status = cli_admin(c, verb, body, &reply);
-    if (status != CLI_OK)
-        return status;
-    json_t *root = cli_parse_reply(&reply);
-    if (root == NULL)
-        status = CLI_FAILED;
-    else if (c->format != CLI_HUMAN)
-        status = cli_print_reply(c, &reply);
-    else
-        cli_print_line(bytes_str(cli_text(root, "key")));
-    json_decref(root);
-    cli_reply_close(&reply);
-    return status;
-}
-
 enum cli_exit cli_key_new(struct cli *c)
 {
-    return print_key(c, "key-new", cli_object("name", c->args[0]));
+    return print_made(c, "key-new", cli_object("name", c->args[0]), "key");
 }
 
 #define PASSPHRASE_MAX 1024
@@ -245,7 +233,7 @@ enum cli_exit cli_key_import(struct cli *c)
     if (status == CLI_OK) {
         json_t *body = cli_object("text", buf_cstr(&text));
         json_object_set_new(body, "passphrase", json_string(secret));
-        status = print_key(c, "key-import", body);
+        status = print_made(c, "key-import", body, "key");
     }
     sodium_memzero(secret, sizeof secret);
     buf_close(&text);
