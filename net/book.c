@@ -173,16 +173,17 @@ void book_failed(struct net *n, struct peer *p)
     p->next_dial_ms = n->now_ms + net_jitter(n, wait < NET_BACKOFF_MAX_MS ? wait : NET_BACKOFF_MAX_MS);
 }
 
-void book_score(struct net *n, struct peer *p, int64_t by)
+void book_score(struct net *n, struct peer *p, enum net_scored why)
 {
     char name[ID_HEX_SIZE];
     if (p == NULL)
         return;
-    p->score = p->score + by < NET_SCORE_MAX ? p->score + by : NET_SCORE_MAX;
+    int64_t room = NET_SCORE_MAX - p->score, by = note_points(why);
+    note_score(n, p, why, by < room ? by : room);
     if (p->score > NET_SCORE_BAN || book_banned(n, p))
         return;
     assert(p->score >= INT64_MIN / 2);
-    p->score = NET_SCORE_BAN / 2; /* what it starts with when the ban is over */
+    note_score(n, p, NET_SCORED_BAN, NET_SCORE_BAN / 2 - p->score); /* what it starts with when the ban is over */
     p->banned_until_ms = n->now_ms + NET_BAN_MS;
     net_log(n, 1, "peer %s is banned for %d minutes: it lost all its score", peer_name(p, name), NET_BAN_MS / 60000);
     if (p->link != NULL)
@@ -319,7 +320,7 @@ void book_operator(struct net *n, const struct net_event *e)
         return;
     if (e->kind == NET_PEER_UNBAN) {
         p->banned_until_ms = 0;
-        p->score = 0;
+        note_score(n, p, NET_SCORED_UNBAN, -p->score);
         p->next_dial_ms = n->now_ms;
         return;
     }
@@ -379,6 +380,7 @@ static void dial_timed_out(struct net *n, struct peer *p)
 {
     assert(p->dial != 0 && n->now_ms >= p->dial_ms);
     net_log(n, 3, "dialing %s took longer than %d s", p->addr, NET_DIAL_MS / 1000);
+    note_dial(n, p, NET_DIAL_TIMEOUT);
     book_failed(n, p);
 }
 

@@ -105,6 +105,10 @@ struct peer {
     bool pinned, self;
     uint64_t banned_until_ms;   /* UINT64_MAX: by the operator */
     int64_t score;
+    struct net_score_change scores[NET_SCORES_KEPT]; /* oldest first */
+    size_t score_count;
+    struct net_trouble trouble;
+    uint64_t sent_bytes, received_bytes, sessions;   /* of sessions that ended; that came up */
     unsigned fails;
     uint64_t next_dial_ms;
     uint64_t dial;              /* under way until proved or failed; 0: none */
@@ -233,6 +237,8 @@ struct net {
     uint64_t sync_ms, sweep_ms, session_count;
     uint64_t copy_started_ms, copy_told_ms; /* a bulk copy is under way since; 0: none */
     uint64_t copy_done, copy_total;
+    struct net_stranger strangers[NET_STRANGERS_KEPT]; /* oldest first */
+    size_t stranger_count;
     struct net_stats stats;
 };
 
@@ -263,7 +269,15 @@ struct peer *book_claim(struct net *n, struct peer *dialed, const struct key *ke
 void book_operator(struct net *n, const struct net_event *e);
 uint64_t book_deadline(const struct net *n);
 void book_tick(struct net *n);
-void book_score(struct net *n, struct peer *p, int64_t by);
+void book_score(struct net *n, struct peer *p, enum net_scored why); /* p may be NULL */
+
+/* ---- notes.c: what the operator is told of peers --------------------------------------------------------------------- */
+int64_t note_points(enum net_scored why); /* of NET_SCORED_FRESH to NET_SCORED_GONE */
+void note_score(struct net *n, struct peer *p, enum net_scored why, int64_t by);
+void note_dial(const struct net *n, struct peer *p, enum net_dial_fault fault);
+void note_end(struct net *n, const struct link *l); /* its connection ended; counts its bytes */
+void note_up(struct net *n, const struct link *l);  /* its session is up */
+void note_info(const struct net *n, const struct peer *p, struct net_peer_info *out);
 
 /* ---- links.c: connections ------------------------------------------------------------------------------------------ */
 struct link *link_by_id(struct net *n, uint64_t id);

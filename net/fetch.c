@@ -228,7 +228,7 @@ void fetch_delta(struct net *n, struct link *l, const struct wire_message *m)
     n->stats.deltas_received++;
     if (!look(m, &g) || !id_eq(&g.mesh, &n->self.mesh)) {
         n->stats.refused++;
-        book_score(n, l->peer, NET_SCORE_REFUSED);
+        book_score(n, l->peer, NET_SCORED_REFUSED);
         link_close(n, l, REASON_PROTOCOL, "a DELTA without a delta of this mesh");
         return;
     }
@@ -271,7 +271,7 @@ static void bad_bundle(struct net *n, const struct storing *s, const struct net_
     n->stats.refused++;
     net_log(n, 1, "delta %.16s from peer %s is refused: %s", id, peer_name(p, name),
             r->refused ? "not valid" : "sent under another delta's id");
-    book_score(n, p, r->refused ? NET_SCORE_REFUSED : NET_SCORE_WRONG_ID);
+    book_score(n, p, r->refused ? NET_SCORED_REFUSED : NET_SCORED_WRONG_ID);
     struct want *w = wants_find(&n->wants, &s->id);
     if (w != NULL && w->state == WANT_STORING)
         next_holder(n, w);
@@ -287,9 +287,9 @@ static void good_bundle(struct net *n, const struct storing *s, const struct net
         m->wanted = false;
     wants_remove(&n->wants, &s->id);
     if (r->bodies_bad)
-        book_score(n, book_by_key(n, &s->source), NET_SCORE_BODY);
+        book_score(n, book_by_key(n, &s->source), NET_SCORED_BODY);
     if (r->fresh) {
-        book_score(n, book_by_key(n, &s->source), NET_SCORE_FRESH);
+        book_score(n, book_by_key(n, &s->source), NET_SCORED_FRESH);
         gossip_forward(n, s, &r->item);
     } else if (!setindex_has(n->config.set, &r->item)) {
         memo_add(&n->memo, &s->id, n->now_ms + NET_MEMO_MS); /* kept aside: held, though not in the set */
@@ -346,7 +346,7 @@ void fetch_gone(struct net *n, struct link *l, const struct wire_message *m)
         bool promised = !w->body;
         next_holder(n, w);
         if (promised)
-            book_score(n, l->peer, NET_SCORE_GONE);
+            book_score(n, l->peer, NET_SCORED_GONE);
         if (l->ended)
             return;
     }
@@ -357,7 +357,7 @@ void fetch_gone(struct net *n, struct link *l, const struct wire_message *m)
 void fetch_asked(struct net *n, struct link *l, const struct wire_message *m)
 {
     if (idqueue_count(&l->serve) + m->count > NET_SERVE_MAX) {
-        book_score(n, l->peer, NET_SCORE_PROTOCOL);
+        book_score(n, l->peer, NET_SCORED_PROTOCOL);
         link_close(n, l, REASON_LIMIT, "more ids asked for than the window allows");
         return;
     }
@@ -489,7 +489,7 @@ static void sweep(struct net *n)
             l->asked--;
         next_holder(n, w);
         if (l != NULL)
-            book_score(n, l->peer, NET_SCORE_GONE);
+            book_score(n, l->peer, NET_SCORED_GONE);
     }
     buf_close(&ids);
     n->sweep_ms = n->now_ms + NET_SWEEP_MS;

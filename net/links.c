@@ -98,6 +98,7 @@ void link_ended(struct net *n, struct link *l)
     l->ended = true;
     n->stats.handshakes_failed += l->up_ms == 0 && l->conn.reason != REASON_DUPLICATE;
     tell_end(n, l);
+    note_end(n, l);
     sync_stop(l);
     fetch_link_gone(n, l);
     end_peer(n, l);
@@ -190,6 +191,7 @@ static void dial_failed(struct net *n, const struct net_event *e)
     struct peer *p = book_by_dial(n, e->dial);
     if (p == NULL)
         return;
+    note_dial(n, p, e->fault);
     book_failed(n, p);
     net_log(n, p->fails == 1 && p->pinned ? 2 : 3, "cannot connect to %s; next try in %llu s", p->addr,
             (unsigned long long)(p->next_dial_ms - n->now_ms + 999) / 1000);
@@ -262,7 +264,7 @@ static void failed(struct net *n, struct link *l)
 {
     enum wire_reason r = l->conn.reason;
     if (l->peer != NULL && l->peer->link == l && (r == REASON_PROTOCOL || r == REASON_LIMIT))
-        book_score(n, l->peer, NET_SCORE_PROTOCOL);
+        book_score(n, l->peer, NET_SCORED_PROTOCOL);
     link_ended(n, l);
 }
 
@@ -357,6 +359,8 @@ static void lend_out(struct net *n, struct link *l, struct net_action *a)
         l->stalled_ms = n->now_ms;
     l->rim_queued += n->lent.n;
     l->sent_bytes += n->lent.n;
+    if (l->ended && l->peer != NULL)
+        l->peer->sent_bytes += n->lent.n; /* the goodbye, after note_end */
     *a = (struct net_action){.kind = NET_SEND, .conn = l->id, .bytes = buf_view(&n->lent)};
 }
 

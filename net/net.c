@@ -284,6 +284,7 @@ static enum net_peer_state peer_state(const struct net *n, const struct peer *p)
 static void peer_info(const struct net *n, const struct peer *p, struct net_peer_info *out)
 {
     *out = (struct net_peer_info){.state = peer_state(n, p), .score = p->score, .pinned = p->pinned};
+    note_info(n, p, out);
     if (p->has_key)
         out->id = p->key;
     (void)snprintf(out->address, sizeof out->address, "%s", p->addr[0] != 0 ? p->addr : p->told);
@@ -293,8 +294,8 @@ static void peer_info(const struct net *n, const struct peer *p, struct net_peer
     if (out->address[0] == 0)
         (void)snprintf(out->address, sizeof out->address, "%s", l->addr);
     out->lag_ms = l->synced || l->equal_ms == 0 ? l->rtt_ms : n->now_ms - l->equal_ms;
-    out->sent_bytes = l->sent_bytes;
-    out->received_bytes = l->received_bytes;
+    out->sent_bytes += l->sent_bytes;
+    out->received_bytes += l->received_bytes;
     out->queued_bytes = link_queued(l);
     out->outbound = l->outbound;
     out->skew_ms = l->skew_ms;

@@ -33,11 +33,14 @@ struct net_config {
 struct net *net_new(const struct net_config *config, uint64_t now_ms);
 void net_free(struct net *n);
 
+/* Why a dial came to nothing, as far as the rim can tell. */
+enum net_dial_fault { NET_DIAL_OTHER, NET_DIAL_REFUSED, NET_DIAL_TIMEOUT, NET_DIAL_NO_ROUTE, NET_DIAL_NAME };
+
 enum net_event_kind {
     NET_TICK,        /* the deadline passed */
     NET_ACCEPTED,    /* conn, addr (of the other side, numeric) */
     NET_CONNECTED,   /* conn, dial, addr (numeric; may be NULL: the one dialed) */
-    NET_DIAL_FAILED, /* dial */
+    NET_DIAL_FAILED, /* dial, fault */
     NET_DATA,        /* conn, bytes */
     NET_CLOSED,      /* conn: the other side or the network closed it */
     NET_DRAINED,     /* conn, queued: bytes of NET_SEND that the rim has not yet written. After each NET_SEND, once it is written */
@@ -64,6 +67,7 @@ struct net_event {
     enum net_event_kind kind;
     uint64_t conn, dial, load;
     uint64_t queued;
+    enum net_dial_fault fault;
     struct bytes bytes;
     const char *addr;
     struct key peer;
@@ -109,23 +113,72 @@ void net_stop(struct net *n);
 /* A body that the store misses: asked from peers with back-off, bounded. */
 void net_want_body(struct net *n, const struct item *delta, uint16_t index);
 
+/* Why a score changed. The points of each stand in PROTOCOL 6.6. */
+enum net_scored {
+    NET_SCORED_FRESH,    /* a new delta                                             */
+    NET_SCORED_REFUSED,  /* a delta that is not valid                               */
+    NET_SCORED_WRONG_ID, /* a delta under another's id                              */
+    NET_SCORED_BODY,     /* a body that does not match                              */
+    NET_SCORED_PROTOCOL, /* closed for what it sent                                 */
+    NET_SCORED_GONE,     /* announced or asked and never answered                   */
+    NET_SCORED_BAN,      /* all score lost: banned, and this is where it starts after */
+    NET_SCORED_UNBAN,    /* the operator took the ban back                          */
+    NET_SCORED_COUNT
+};
+const char *net_scored_word(enum net_scored why); /* one word, e.g. "fresh": for programs and metric labels */
+const char *net_scored_text(enum net_scored why); /* for people */
+
+#define NET_SCORES_KEPT 12 /* changes of score remembered of each peer; changes in a row for one reason are one */
+struct net_score_change {
+    enum net_scored why;
+    int64_t by;                 /* the sum of `times` changes */
+    uint64_t times;
+    uint64_t at_ms;             /* of the last one, monotonic */
+};
+
+/* What keeps a peer away. Monotonic times. */
+struct net_trouble {
+    const char *code;           /* static, one word: "connect_refused" "connect_timeout" "no_route" "name" "connect", or the
+                                 * reason of a CLOSE as wire_reason_word names it; NULL: none */
+    char detail[160];           /* for people; may be empty */
+    uint64_t since_ms, last_ms; /* since when it is away, and the last attempt */
+    uint64_t times;             /* attempts that failed */
+};
+
 enum net_peer_state { PEER_DOWN, PEER_DIALING, PEER_HANDSHAKE, PEER_UP, PEER_BANNED };
 struct net_peer_info {
     struct key id;              /* zero until known */
     char address[NET_ADDR_MAX];
     enum net_peer_state state;
     uint64_t lag_ms;            /* the smoothed round trip while the sets are equal, else the time since they were */
-    uint64_t sent_bytes, received_bytes, queued_bytes;
+    uint64_t sent_bytes, received_bytes; /* of all sessions since the start */
+    uint64_t queued_bytes;
+    uint64_t sessions;          /* that came up since the start */
+    uint64_t up_ms;             /* when the present one did, monotonic; 0: none */
     int64_t score;
+    size_t score_count;         /* of score_changes, the newest first */
+    struct net_score_change score_changes[NET_SCORES_KEPT];
+    struct net_trouble trouble; /* code NULL while a session is up */
     int64_t skew_ms;            /* its wall clock minus this node's, from its last PONG */
     bool outbound, pinned, synced; /* synced: the peer's set equalled ours at the last exchange */
 };
 /* Copies at most max peers, in a stable order; returns how many there are. */
 size_t net_peers(const struct net *n, struct net_peer_info *out, size_t max);
 
+/* Somebody who dialed this node and could not be let in: of another mesh or version, or without a valid identity. One
+ * row for each host and reason, the newest first. */
+#define NET_STRANGERS_KEPT 8
+struct net_stranger {
+    char host[64];
+    struct net_trouble trouble;
+};
+size_t net_strangers(const struct net *n, struct net_stranger *out, size_t max);
+
 struct net_stats {
     uint64_t deltas_sent, deltas_received, duplicates, refused, deferred;
     uint64_t sync_rounds, sync_bytes, handshakes_failed;
+    uint64_t sessions_dialed, sessions_accepted; /* that came up */
+    uint64_t scored[NET_SCORED_COUNT];           /* changes of any peer's score */
     size_t peers_up;
     bool catching_up; /* a bulk copy is under way */
     uint64_t catch_up_done, catch_up_total;

@@ -90,7 +90,7 @@ static bool take_founder(struct net *n, struct link *l, const struct wire_hello 
         return true;
     mesh_id(&mesh, &h->founder, h->mesh_name);
     if (!id_eq(&mesh, &n->self.mesh)) {
-        book_score(n, l->peer, NET_SCORE_PROTOCOL);
+        book_score(n, l->peer, NET_SCORED_PROTOCOL);
         link_close(n, l, REASON_MESH, "its founder key and mesh name do not make the mesh id");
         return false;
     }
@@ -140,6 +140,7 @@ static void got_hello(struct net *n, struct link *l, const struct wire_hello *h)
     conn_up(&l->conn);
     l->up_ms = n->now_ms > 0 ? n->now_ms : 1;
     l->ping_ms = n->now_ms + net_jitter(n, NET_PING_MS);
+    note_up(n, l);
     session_peers(n, l);
     if (l->ended)
         return;
@@ -198,7 +199,7 @@ static bool within_control(struct net *n, struct link *l)
 {
     if (bucket_take(&l->control, NET_CONTROL_BURST, NET_CONTROL_RATE, n->now_ms))
         return true;
-    book_score(n, l->peer, NET_SCORE_PROTOCOL);
+    book_score(n, l->peer, NET_SCORED_PROTOCOL);
     link_close(n, l, REASON_LIMIT, "too many control messages");
     return false;
 }

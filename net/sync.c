@@ -85,7 +85,7 @@ static void answer(struct net *n, struct link *l, const struct wire_message *m)
     struct recon r;
     struct buf out = {0};
     if (!bucket_take(&l->frames, NET_RECON_BURST, NET_RECON_RATE, n->now_ms)) {
-        book_score(n, l->peer, NET_SCORE_PROTOCOL);
+        book_score(n, l->peer, NET_SCORED_PROTOCOL);
         link_close(n, l, REASON_LIMIT, "too many reconciliation frames");
         return;
     }
@@ -95,7 +95,7 @@ static void answer(struct net *n, struct link *l, const struct wire_message *m)
     if (status == RECON_SEND) {
         send_frame(n, l, &(struct wire_message){.type = WIRE_RECON, .session = m->session, .reply = true, .body = buf_view(&out)});
     } else {
-        book_score(n, l->peer, NET_SCORE_PROTOCOL);
+        book_score(n, l->peer, NET_SCORED_PROTOCOL);
         link_close(n, l, REASON_PROTOCOL, r.why);
     }
     recon_close(&r);
@@ -164,7 +164,7 @@ static void go_on(struct net *n, struct link *l, const struct wire_message *m)
     enum recon_status status = recon_input(&l->recon, m->body, &out, &l->diff);
     if (status == RECON_ERROR) {
         const char *why = l->recon.why;
-        book_score(n, l->peer, NET_SCORE_PROTOCOL);
+        book_score(n, l->peer, NET_SCORED_PROTOCOL);
         link_close(n, l, REASON_PROTOCOL, why);
     } else {
         bool room = take_diff(n, l);
@@ -236,7 +236,7 @@ static void link_due(struct net *n, struct link *l)
 {
     if (l->syncing && n->now_ms >= l->sync_heard_ms + NET_SYNC_REPLY_MS) {
         sync_stop(l);
-        book_score(n, l->peer, NET_SCORE_GONE);
+        book_score(n, l->peer, NET_SCORED_GONE);
     }
     if (l->sync_at_ms != 0 && n->now_ms >= l->sync_at_ms) {
         l->sync_at_ms = 0;

@@ -34,6 +34,7 @@ struct dial {
     bool looking;              /* a lookup runs; it cannot be taken back */
     bool over;                 /* the sink was told */
     bool named;                /* the host has to be looked up */
+    enum net_dial_fault fault; /* of the last address tried */
     struct sockaddr_storage numeric;
     struct addrinfo *list;     /* owned */
     const struct addrinfo *at;
@@ -340,9 +341,18 @@ static void dial_over(struct dial *d)
     uv_close((uv_handle_t *)&d->timer, dial_timer_closed);
 }
 
+static enum net_dial_fault fault_of(int code)
+{
+    if (code == UV_ECONNREFUSED)
+        return NET_DIAL_REFUSED;
+    if (code == UV_ETIMEDOUT)
+        return NET_DIAL_TIMEOUT;
+    return code == UV_EHOSTUNREACH || code == UV_ENETUNREACH ? NET_DIAL_NO_ROUTE : NET_DIAL_OTHER;
+}
+
 static void dial_failed(struct dial *d)
 {
-    struct net_event e = {.kind = NET_DIAL_FAILED, .dial = d->id};
+    struct net_event e = {.kind = NET_DIAL_FAILED, .dial = d->id, .fault = d->fault};
     struct net_uv *u = d->u;
     if (d->over)
         return;
@@ -356,7 +366,12 @@ static void dial_failed(struct dial *d)
 
 static void on_dial_timer(uv_timer_t *t)
 {
-    dial_failed(t->data);
+    struct dial *d = t->data;
+    if (d->sock != NULL)
+        d->fault = NET_DIAL_TIMEOUT;
+    else if (d->looking)
+        d->fault = NET_DIAL_NAME;
+    dial_failed(d);
 }
 
 /* Failures are told from the loop, never from within net_uv_dial. */
@@ -375,6 +390,7 @@ static void on_connect(uv_connect_t *req, int status)
     d->sock = NULL;
     s->dial = NULL;
     if (status != 0 || !sock_open(s)) {
+        d->fault = fault_of(status);
         sock_close(s);
         try_next(d);
         return;
@@ -393,8 +409,10 @@ static void try_address(struct dial *d, const struct sockaddr *a)
     s->dial = d;
     s->connect.data = s;
     d->sock = s;
-    if (uv_tcp_connect(&s->connect, &s->tcp, a, on_connect) == 0)
+    int e = uv_tcp_connect(&s->connect, &s->tcp, a, on_connect);
+    if (e == 0)
         return;
+    d->fault = fault_of(e);
     d->sock = NULL;
     s->dial = NULL;
     sock_close(s);
@@ -421,12 +439,14 @@ static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
     d->list = list;
     d->at = list;
     look_up_next(u);
-    if (d->over)
+    if (d->over) {
         dial_release(d); /* may free u as well */
-    else if (status != 0)
+    } else if (status != 0) {
+        d->fault = NET_DIAL_NAME;
         dial_failed(d);
-    else
+    } else {
         try_next(d);
+    }
 }
 
 /* Starts lookups that wait, oldest first, a few at a time. */

@@ -28,6 +28,18 @@ const char *wire_reason_text(enum wire_reason r)
     return (unsigned)r < REASON_END ? text[r] : "an unknown reason";
 }
 
+const char *wire_reason_word(enum wire_reason r)
+{
+    static const char *const words[REASON_END] = {
+        [REASON_BYE] = "bye",           [REASON_PROTOCOL] = "protocol", [REASON_LIMIT] = "limit",
+        [REASON_TIMEOUT] = "timeout",   [REASON_FULL] = "full",         [REASON_DUPLICATE] = "duplicate",
+        [REASON_SELF] = "self",         [REASON_BANNED] = "banned",     [REASON_MESH] = "mesh",
+        [REASON_VERSION] = "version",   [REASON_IDENTITY] = "identity", [REASON_SLOW] = "slow",
+        [REASON_CRYPTO] = "crypto",     [REASON_LOST] = "lost",
+    };
+    return (unsigned)r < REASON_END ? words[r] : "unknown";
+}
+
 /* ---- the reader ---------------------------------------------------------------------------------------------- */
 
 struct reader {

@@ -58,6 +58,7 @@ enum wire_reason {
     REASON_END
 };
 const char *wire_reason_text(enum wire_reason r); /* static, for people */
+const char *wire_reason_word(enum wire_reason r); /* one word, for programs */
 
 struct wire_hello {
     uint16_t version;

@@ -22,6 +22,7 @@ struct side {
     char addr[NET_ADDR_MAX];
     struct buf data;
     bool hold; /* does not answer */
+    enum net_dial_fault faults[32]; /* by dial */
 };
 
 static void on_event(void *ctx, const struct net_event *e)
@@ -30,6 +31,8 @@ static void on_event(void *ctx, const struct net_event *e)
     s->accepted += e->kind == NET_ACCEPTED;
     s->connected += e->kind == NET_CONNECTED;
     s->failed += e->kind == NET_DIAL_FAILED;
+    if (e->kind == NET_DIAL_FAILED)
+        s->faults[e->dial % 32] = e->fault;
     s->closed += e->kind == NET_CLOSED;
     if (e->kind == NET_ACCEPTED || e->kind == NET_CONNECTED) {
         s->conn = e->conn;
@@ -141,6 +144,8 @@ Test(uv_tcp, names_are_looked_up_and_every_dial_is_answered)
         net_uv_dial(r.b.uv, 10 + i, bad[i]);
     cr_assert_eq(r.b.failed, 0);
     run_while(&r, &r.b.failed, sizeof bad / sizeof *bad);
+    cr_assert_eq(r.b.faults[10], NET_DIAL_REFUSED);
+    cr_assert_eq(r.b.faults[14], NET_DIAL_NAME);
     rig_down(&r);
 }
 
