@@ -281,7 +281,7 @@ static struct http_fault error_of(const struct api_call *call)
     assert(f.status != 0);
     bool cursor = call->op == API_LIST || call->op == API_HISTORY || call->op == API_CHANGES;
     if (cursor && call->err == ERR_FORM)
-        return (struct http_fault){400, "bad_cursor", "the cursor is not one that this node gave"};
+        return (struct http_fault){400, "bad_cursor", "the cursor is not one that this node gave; start again without one"};
     if (cursor && call->err == ERR_MESH)
         return (struct http_fault){400, "foreign_cursor", "the cursor belongs to another node; start again without one"};
     if (call->op == API_ADMIN && call->err == ERR_CONFLICT)
@@ -291,12 +291,48 @@ static struct http_fault error_of(const struct api_call *call)
     return f;
 }
 
+/* What the path names and is not here. */
+static void put_missing(struct exchange *x)
+{
+    const struct route_match *m = &x->match;
+    struct buf *out = &x->call.detail;
+    char hex[ID_HEX_SIZE];
+    assert(m->kind != NULL && out->n == 0);
+    if (x->call.op == API_REVISION) {
+        id_hex(hex, &m->second);
+        buf_printf(out, "there is no %s of that name or id with the revision %s here", m->kind->singular, hex);
+        return;
+    }
+    if (m->has_id) {
+        id_hex(hex, &m->id);
+        buf_printf(out, "there is no %s %s here", m->kind->singular, hex);
+    } else {
+        buf_printf(out, "there is no %s named \"", m->kind->singular);
+        buf_put_bytes(out, m->name);
+        buf_put_str(out, "\" here");
+    }
+    buf_printf(out, "; GET /%s lists what there is", m->kind->plural);
+}
+
+void answer_missing(struct exchange *x)
+{
+    struct api_call *call = &x->call;
+    if (call->detail.n == 0)
+        put_missing(x);
+    const char *code = call->err == ERR_NOT_FOUND && call->code != NULL ? call->code : "not_found";
+    send_problem(x, &(struct http_fault){404, code, buf_cstr(&call->detail)}, NULL);
+}
+
 bool answer_error(struct exchange *x)
 {
     struct api_call *call = &x->call;
     if (call->err == ERR_OK)
         return false;
     assert(call->err < ERR_COUNT);
+    if (call->err == ERR_NOT_FOUND && x->match.kind != NULL && (x->match.has_id || x->match.name.n > 0)) {
+        answer_missing(x);
+        return true;
+    }
     struct http_fault f = error_of(call);
     struct faults faults = {.count = 0};
     if (call->code != NULL)

@@ -36,6 +36,8 @@ void answer_problem(struct exchange *x, int status, const char *code, const char
 void answer_faults(struct exchange *x, const char *detail, const struct faults *faults);
 /* 409 for a name that several owners use. */
 void answer_candidates(struct exchange *x, const struct faults *candidates);
+/* 404: the entry that the path names is not here. */
+void answer_missing(struct exchange *x);
 /* If the call failed: answers that (the table in api.h) and returns true. */
 bool answer_error(struct exchange *x);
 /* Answers x->refusal. */

@@ -89,7 +89,7 @@ void handle_changes(struct exchange *x)
     }
     struct bytes last = http_header(&x->conn->http.head, HTTP_LAST_EVENT_ID);
     if (last.n > 0 && !cursor_valid(last)) {
-        answer_problem(x, 400, "bad_cursor", "Last-Event-ID is not an id that this node gave");
+        answer_problem(x, 400, "bad_cursor", "Last-Event-ID is not an id that this node gave; start again without one");
         return;
     }
     if (last.n > 0)

@@ -8,6 +8,7 @@
 #include "crdt/alloc.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,8 +169,19 @@ static void dispatch(struct api_conn *c)
         finish(c, false);
 }
 
-static const struct http_fault too_large = {
-    .status = 413, .code = "too_large", .detail = "the body is over this route's limit; the rest of it is not read"};
+static size_t body_limit(const struct exchange *x)
+{
+    const struct route *r = x->match.route;
+    return r != NULL && r->body_max > 0 ? r->body_max : API_RECORD_MAX;
+}
+
+static void refuse_large(struct api_conn *c)
+{
+    char detail[96];
+    (void)snprintf(detail, sizeof detail, "the body has more than %zu bytes, the most that this path takes",
+                   body_limit(c->x));
+    refuse(c, &(struct http_fault){.status = 413, .code = "too_large", .detail = detail});
+}
 
 /* What to do about the body that follows the head. False: it was refused unread. */
 static bool expect_body(struct api_conn *c)
@@ -179,9 +191,9 @@ static bool expect_body(struct api_conn *c)
     struct bytes expect = http_header(head, HTTP_EXPECT);
     bool asks = expect.n > 0 && head->minor == 1;
     bool refused = x->refusal.status != 0;
-    size_t max = x->match.route != NULL && x->match.route->body_max > 0 ? x->match.route->body_max : API_RECORD_MAX;
+    size_t max = body_limit(x);
     if (!refused && head->length > max) {
-        refuse(c, &too_large);
+        refuse_large(c);
         return false;
     }
     if (refused && (asks || head->length > API_LINGER_MAX)) {
@@ -259,7 +271,7 @@ static bool step_body(struct api_conn *c)
         refuse(c, &c->http.fault);
         return true;
     case HTTP_LARGE:
-        refuse(c, &too_large);
+        refuse_large(c);
         return true;
     case HTTP_MORE:
         break;
@@ -267,7 +279,7 @@ static bool step_body(struct api_conn *c)
     if (c->eof)
         move(c, CONN_DONE);
     else if (c->http.body == NULL && c->http.body_seen > API_LINGER_MAX)
-        refuse(c, &too_large);
+        refuse_large(c);
     return false;
 }
 

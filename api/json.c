@@ -397,6 +397,11 @@ enum err json_tree_to_fields(const struct kind_desc *kind, const struct json_t *
     return convert(kind, unwrap(kind, tree), mode, out, faults);
 }
 
+const char *json_fault(const struct json_error_t *e)
+{
+    return json_error_code(e) == json_error_null_character ? "a text holds \\u0000, which no field takes" : e->text;
+}
+
 /* NULL: out->detail or faults says why, and *err which. */
 static json_t *load(struct bytes body, struct json_fields *out, struct faults *faults, enum err *err)
 {
@@ -413,7 +418,7 @@ static json_t *load(struct bytes body, struct json_fields *out, struct faults *f
         faults_add(faults, "", "line %d, column %d: a number is out of range (integers: -2^63 to 2^63-1)", error.line, error.column);
         *err = ERR_INVALID;
     }
-    (void)snprintf(out->detail, sizeof out->detail, "line %d, column %d: %s", error.line, error.column, error.text);
+    (void)snprintf(out->detail, sizeof out->detail, "line %d, column %d: %s", error.line, error.column, json_fault(&error));
     return NULL;
 }
 

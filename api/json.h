@@ -12,6 +12,10 @@
 #include "crdt/record.h"
 
 struct json_t; /* jansson */
+struct json_error_t;
+
+/* What is wrong with a text that does not parse, in words for its author. */
+const char *json_fault(const struct json_error_t *e);
 
 enum json_mode {
     JSON_PUT,     /* the whole record; name required; a null member is an absent one          */

@@ -9,6 +9,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { VALUE_SHOWN_MAX = 200 };
+
 bool parse_uint(struct bytes text, uint64_t *out)
 {
     uint64_t v = 0;
@@ -35,9 +37,12 @@ bool cursor_valid(struct bytes text)
     return text.n > 0 && text.n <= API_CURSOR_MAX;
 }
 
-static bool bad(struct exchange *x, const char *code, const char *detail)
+/* `value` is UTF-8; a long one is not repeated. */
+static bool bad(struct exchange *x, const char *code, struct bytes value, const char *rule)
 {
-    answer_problem(x, 400, code, "%s", detail);
+    bool shown = value.p != NULL && value.n <= VALUE_SHOWN_MAX;
+    answer_problem(x, 400, code, "%s%s%.*s%s", rule, shown ? ", not \"" : "", shown ? (int)value.n : 0,
+                   shown ? (const char *)value.p : "", shown ? "\"" : "");
     return false;
 }
 
@@ -45,7 +50,7 @@ static bool set_limit(struct exchange *x, struct bytes value)
 {
     uint64_t v;
     if (!parse_uint(value, &v) || v < 1)
-        return bad(x, "bad_limit", "limit is a number from 1 on; a page has at most 200 rows");
+        return bad(x, "bad_limit", value, "limit is a number from 1 on (a page has at most 200 rows)");
     x->call.limit = v < API_PAGE_MAX ? (size_t)v : API_PAGE_MAX;
     return true;
 }
@@ -54,7 +59,7 @@ static bool add(struct exchange *x, struct bytes *list, size_t *count, struct by
 {
     assert(*count <= API_TAGS_MAX);
     if (*count == API_TAGS_MAX)
-        return bad(x, "bad_query", "a filter is given more than 16 times");
+        return bad(x, "bad_query", (struct bytes){0}, "a filter is given more than 16 times");
     list[(*count)++] = value;
     return true;
 }
@@ -71,7 +76,7 @@ static bool set_parameter(struct exchange *x, struct bytes key, struct bytes val
         return set_limit(x, value);
     if (http_word_eq(key, "cursor") || http_word_eq(key, "since")) {
         if (!cursor_valid(value))
-            return bad(x, "bad_cursor", "the cursor is not one that this node gave");
+            return bad(x, "bad_cursor", value, "a cursor is A-Za-z0-9_- as this node gave it");
         x->call.cursor = q->cursor = value;
         return true;
     }
@@ -80,7 +85,7 @@ static bool set_parameter(struct exchange *x, struct bytes key, struct bytes val
     if (http_word_eq(key, "capability"))
         return add(x, x->capabilities, &q->capability_count, value);
     if (http_word_eq(key, "q") && value.n > API_WORDS_MAX)
-        return bad(x, "bad_query", "q is over 1024 bytes");
+        return bad(x, "bad_query", (struct bytes){0}, "q is over 1024 bytes");
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (http_word_eq(key, words[i].name))
             *words[i].field = value;
@@ -106,7 +111,7 @@ bool read_page(struct exchange *x)
     x->query = (struct api_query){.tags = x->tags, .capabilities = x->capabilities};
     while (query_next(&rest, &key, &value)) {
         if (!decode(x, &key) || !decode(x, &value))
-            return bad(x, "bad_query", "the query holds a percent-encoding or text that is not UTF-8");
+            return bad(x, "bad_query", (struct bytes){0}, "the query holds a percent-encoding or text that is not UTF-8");
         if (!set_parameter(x, key, value))
             return false;
     }

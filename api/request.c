@@ -8,10 +8,38 @@
 #include <assert.h>
 #include <string.h>
 
+enum { PATH_SHOWN_MAX = 200 };
+
 static void refusal(struct exchange *x, int status, const char *code, const char *detail)
 {
     if (x->refusal.status == 0)
         x->refusal = (struct http_fault){.status = status, .code = code, .detail = detail};
+}
+
+/* The path as it was asked for, where it can be shown. */
+static void refuse_path(struct exchange *x)
+{
+    struct bytes path = x->conn->http.head.path;
+    struct buf *text = &x->call.detail;
+    bool plain = path.n <= PATH_SHOWN_MAX;
+    for (size_t i = 0; plain && i < path.n; i++)
+        plain = path.p[i] > 0x20 && path.p[i] < 0x7f;
+    buf_put_str(text, "there is no path ");
+    if (plain)
+        buf_put_bytes(text, path);
+    else
+        buf_put_str(text, "like this");
+    buf_put_str(text, "; /openapi.json lists them");
+    refusal(x, 404, "no_route", buf_cstr(text));
+}
+
+static void refuse_method(struct exchange *x)
+{
+    struct buf *text = &x->call.detail;
+    buf_printf(text, "%s is not a method of this path; it has ",
+               llhttp_method_name((llhttp_method_t)x->conn->http.head.method));
+    route_allow(&x->match, text);
+    refusal(x, 405, "wrong_method", buf_cstr(text));
 }
 
 static bool is_bearer(struct bytes *value)
@@ -109,12 +137,12 @@ void handle_head(struct exchange *x)
     }
     bool admin = m->shape == SHAPE_STATUS || m->shape == SHAPE_ADMIN || m->shape == SHAPE_ADMIN_ACT;
     if (m->shape == SHAPE_NONE || (admin && x->conn->origin != API_ADMIN_SOCKET)) {
-        refusal(x, 404, "no_route", "there is no such path; /openapi.json lists them");
+        refuse_path(x);
         return;
     }
     m->route = route_find(m, head->method);
     if (m->route == NULL) {
-        refusal(x, 405, "wrong_method", "this path does not have this method");
+        refuse_method(x);
         return;
     }
     authorize(x);
@@ -171,8 +199,7 @@ static void on_found(struct exchange *x)
         return;
     }
     if (n == 0) {
-        answer_problem(x, 404, "not_found", "there is no %s named %.*s here", x->match.kind->singular,
-                       (int)(x->match.name.n < 200 ? x->match.name.n : 200), (const char *)x->match.name.p);
+        answer_missing(x);
         return;
     }
     memcpy(x->call.id.b, x->call.out.p, ID_BYTES);

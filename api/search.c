@@ -18,7 +18,7 @@ static json_t *read_object(struct exchange *x)
     x->tree = json_loadb((const char *)x->body.p, x->body.n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
     if (x->tree == NULL) {
         answer_problem(x, 400, "bad_json", "the body is not JSON: line %d, column %d: %s", error.line, error.column,
-                       error.text);
+                       json_fault(&error));
         return NULL;
     }
     if (!json_is_object(x->tree)) {
@@ -131,7 +131,7 @@ void handle_search(struct exchange *x)
         return;
     }
     if (q->cursor.n > 0 && !cursor_valid(q->cursor)) {
-        answer_problem(x, 400, "bad_cursor", "the cursor is not one that this node gave");
+        answer_problem(x, 400, "bad_cursor", "the cursor is not one that this node gave; start again without one");
         return;
     }
     assert(limit >= 1 && limit <= API_PAGE_MAX);

@@ -4,9 +4,12 @@
 #include "node/backend_internal.h"
 
 #include "crdt/alloc.h"
+#include "node/config.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void tell_net(struct backend *b, struct net_event event)
@@ -43,8 +46,8 @@ static void admin_peer_add(struct backend *b, struct api_call *call)
     const char *address = text_member(call, "address", &root);
     if (address == NULL)
         return;
-    if (strlen(address) >= NET_ADDR_MAX || strrchr(address, ':') == NULL) {
-        buf_put_str(&call->detail, "an address is HOST:PORT or KEY@HOST:PORT");
+    if (strlen(address) >= NET_ADDR_MAX || !config_peer_valid(bytes_str(address))) {
+        buf_printf(&call->detail, "peer add " CONFIG_PEER_WANTED ", not \"%.200s\"", address);
         json_decref(root);
         backend_fail(call, ERR_INVALID, NULL);
         return;
@@ -55,14 +58,15 @@ static void admin_peer_add(struct backend *b, struct api_call *call)
     backend_ok(call);
 }
 
-/* Finds the one peer whose id starts with `text`. */
-static bool find_peer(struct backend *b, const char *text, struct key *out)
+/* Finds the one peer whose id is `text` or starts with it. Only a ban may name a stranger, by its whole id. */
+static bool find_peer(struct backend *b, const char *text, enum net_event_kind kind, struct key *out)
 {
-    struct net_peer_info peers[64];
-    size_t n = net_peers(node_net(b->node), peers, 64), found = 0, length = strlen(text);
-    if (key_parse(out, bytes_str(text)))
-        return true;
-    for (size_t i = 0; i < n && i < 64 && length >= 4; i++) {
+    size_t n = net_peers(node_net(b->node), NULL, 0), found = 0, length = strlen(text);
+    struct net_peer_info *peers = mem_calloc(n + 1, sizeof *peers);
+    size_t again = net_peers(node_net(b->node), peers, n);
+    assert(again == n);
+    (void)again;
+    for (size_t i = 0; i < n && length >= 4; i++) {
         char hex[ID_HEX_SIZE];
         key_hex(hex, &peers[i].id);
         if (length < ID_HEX_SIZE && strncmp(hex, text, length) == 0) {
@@ -70,7 +74,8 @@ static bool find_peer(struct backend *b, const char *text, struct key *out)
             found++;
         }
     }
-    return found == 1;
+    free(peers);
+    return found == 1 || (found == 0 && kind == NET_PEER_BAN && key_parse(out, bytes_str(text)));
 }
 
 static void admin_peer(struct backend *b, struct api_call *call, enum net_event_kind kind)
@@ -80,9 +85,9 @@ static void admin_peer(struct backend *b, struct api_call *call, enum net_event_
     const char *id = text_member(call, "id", &root);
     if (id == NULL)
         return;
-    bool found = find_peer(b, id, &key);
+    bool found = find_peer(b, id, kind, &key);
     if (!found)
-        buf_printf(&call->detail, "no single peer has an id that starts with %.64s: souk peer ls shows them", id);
+        buf_printf(&call->detail, "no single peer has an id that starts with \"%.64s\"; souk peer ls shows them", id);
     json_decref(root);
     if (!found) {
         backend_fail(call, ERR_NOT_FOUND, NULL);

@@ -3,6 +3,7 @@
  */
 #include "node/cli.h"
 
+#include "api/json.h"
 #include "crdt/limits.h"
 
 #include <stdio.h>
@@ -15,7 +16,7 @@ static enum cli_exit unwrap(const struct kind_desc *kind, struct buf *text)
     json_error_t fault;
     json_t *root = json_loadb((const char *)text->p, text->n, JSON_REJECT_DUPLICATES, &fault);
     if (root == NULL) {
-        cli_error("not JSON: line %d, column %d: %s", fault.line, fault.column, fault.text);
+        cli_error("not JSON: line %d, column %d: %s", fault.line, fault.column, json_fault(&fault));
         return CLI_FAILED;
     }
     json_t *inner = json_object_get(root, kind->singular);

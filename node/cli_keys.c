@@ -195,16 +195,39 @@ static enum cli_exit write_private(const char *path, const char *text)
     return fclose(file) == 0 ? CLI_OK : CLI_FAILED;
 }
 
+/* So that nobody types a passphrase twice for a key that is not there. */
+static enum cli_exit expect_key(struct cli *c, const char *name)
+{
+    struct cli_reply reply;
+    const json_t *row;
+    size_t i;
+    bool there = false;
+    enum cli_exit status = cli_admin(c, "keys", NULL, &reply);
+    if (status != CLI_OK)
+        return status;
+    json_t *root = cli_parse_reply(&reply);
+    json_array_foreach(root, i, row) there = there || strcmp(cli_text(row, "name"), name) == 0;
+    json_decref(root);
+    cli_reply_close(&reply);
+    if (there)
+        return CLI_OK;
+    cli_error("there is no author key named \"%s\"; `souk key ls` lists them", name);
+    return CLI_NOT_FOUND;
+}
+
 enum cli_exit cli_key_export(struct cli *c)
 {
     char secret[PASSPHRASE_MAX];
     struct cli_reply reply;
+    enum cli_exit status = expect_key(c, c->args[0]);
+    if (status != CLI_OK)
+        return status;
     if (!passphrase(secret, ASK_TWICE))
         return CLI_FAILED;
     json_t *body = cli_object("name", c->args[0]);
     json_object_set_new(body, "passphrase", json_string(secret));
     sodium_memzero(secret, sizeof secret);
-    enum cli_exit status = cli_admin(c, "key-export", body, &reply);
+    status = cli_admin(c, "key-export", body, &reply);
     if (status != CLI_OK)
         return status;
     json_t *root = cli_parse_reply(&reply);

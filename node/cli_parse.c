@@ -252,19 +252,31 @@ static bool set_globals(struct cli *c)
     return ok && set_format(c);
 }
 
+/* An empty text is a search for everything; nothing else can be named by it. */
+static bool any_empty(const struct cli *c)
+{
+    for (size_t i = 0; i < c->arg_count; i++)
+        if (c->args[i][0] == '\0' && strcmp(c->verb->words, "search") != 0)
+            return true;
+    return false;
+}
+
 static bool set_args(struct scan *s)
 {
     struct cli *c = s->cli;
     size_t used = strchr(c->verb->words, ' ') != NULL ? 2 : 1;
     c->args = s->words + used;
     c->arg_count = s->word_count - used;
-    if (c->arg_count >= c->verb->min_args && c->arg_count <= c->verb->max_args)
-        return true;
+    const char *blank = c->verb->args[0] != '\0' ? " " : "";
     if (c->arg_count > c->verb->max_args)
-        cli_error("\"%s\" is one argument too many; usage: souk %s %s", c->args[c->verb->max_args], c->verb->words,
-                  c->verb->args);
+        cli_error("\"%s\" is one argument too many; usage: souk %s%s%s", c->args[c->verb->max_args], c->verb->words,
+                  blank, c->verb->args);
+    else if (c->arg_count < c->verb->min_args)
+        cli_error("an argument is missing; usage: souk %s%s%s", c->verb->words, blank, c->verb->args);
+    else if (any_empty(c))
+        cli_error("an argument is empty; usage: souk %s%s%s", c->verb->words, blank, c->verb->args);
     else
-        cli_error("an argument is missing; usage: souk %s %s", c->verb->words, c->verb->args);
+        return true;
     return false;
 }
 

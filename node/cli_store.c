@@ -3,6 +3,7 @@
  */
 #include "node/cli_store.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,10 @@ static enum err open_store(struct cli *c, struct cli_store *s, struct buf *why)
     if (err != ERR_OK)
         return err;
     snprintf(path, sizeof path, "%s/store", c->dir);
+    if (access(path, F_OK) != 0 && errno == ENOENT) {
+        buf_printf(why, "%s holds no entries yet: no node has run there; `souk run` starts one", c->dir);
+        return ERR_NOT_FOUND;
+    }
     struct kv_rocks_config rocks = {.path = path, .cache_mb = 64, .write_buffer_mb = 4, .read_only = true};
     err = kv_rocks_open(&s->kv, &rocks, why);
     if (err != ERR_OK)

@@ -91,7 +91,7 @@ bool config_split_address(struct bytes address, char *host, size_t host_size, un
     return true;
 }
 
-static bool peer_valid(struct bytes s)
+bool config_peer_valid(struct bytes s)
 {
     char host[256];
     unsigned port;
@@ -129,7 +129,7 @@ static bool value_valid(const struct config_desc *d, struct bytes s, uint64_t *n
     case CONFIG_TYPE_ADDRESS:
         return (s.n == 0 && d->fallback[0] == '\0') || config_split_address(s, host, sizeof host, &port);
     case CONFIG_TYPE_PEER:
-        return s.n == 0 || peer_valid(s);
+        return s.n == 0 || config_peer_valid(s);
     case CONFIG_TYPE_ID:
         return s.n == 0 || hex_decode(id, sizeof id, s);
     }
@@ -147,6 +147,10 @@ static void put_wanted(struct buf *out, const struct config_desc *d)
         buf_printf(out, "wants a number from %llu to %llu", (unsigned long long)d->min, (unsigned long long)d->max);
         break;
     case CONFIG_TYPE_CHOICE:
+        if (d->choices[1] == NULL) {
+            buf_printf(out, "wants %s, the one value that this version knows", d->choices[0]);
+            break;
+        }
         buf_put_str(out, "wants one of");
         for (size_t i = 0; d->choices[i] != NULL; i++)
             buf_printf(out, "%s %s", i == 0 ? "" : ",", d->choices[i]);
@@ -155,7 +159,7 @@ static void put_wanted(struct buf *out, const struct config_desc *d)
         buf_put_str(out, "wants HOST:PORT, for example 127.0.0.1:7070 or [::1]:7070");
         break;
     case CONFIG_TYPE_PEER:
-        buf_put_str(out, "wants HOST:PORT or KEY@HOST:PORT with KEY of 64 hex digits");
+        buf_put_str(out, CONFIG_PEER_WANTED);
         break;
     case CONFIG_TYPE_ID:
         buf_put_str(out, "wants 64 hex digits");
@@ -335,6 +339,13 @@ enum err config_finish(const struct config *c, struct buf *why)
     assert(split);
     if (split && port != 0 && strcmp(http, listen) == 0) {
         buf_printf(why, "http and listen are both %s; give them different ports\n", http);
+        return ERR_INVALID;
+    }
+    const char *told = config_text(c, CONFIG_ADVERTISE);
+    if (!config_split_address(bytes_str(told), host, sizeof host, &port))
+        return ERR_OK; /* empty: what is listened on */
+    if (port == 0 || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0) {
+        buf_printf(why, "advertise is %s, where nobody can connect to; give the address that other nodes reach\n", told);
         return ERR_INVALID;
     }
     return ERR_OK;

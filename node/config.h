@@ -82,6 +82,9 @@ void config_where(const struct config *c, enum config_key key, struct buf *out);
 /* "SOUK_LOG_NET": what the variable of a key is called. Appended. */
 void config_variable(enum config_key key, struct buf *out);
 
+/* KEY@HOST:PORT or HOST:PORT, with a port to connect to. */
+bool config_peer_valid(struct bytes text);
+#define CONFIG_PEER_WANTED "wants HOST:PORT or KEY@HOST:PORT, with KEY of 64 hex digits and PORT from 1 to 65535"
 /* Splits HOST:PORT or [V6]:PORT; false where it is neither. */
 bool config_split_address(struct bytes address, char *host, size_t host_size, unsigned *port);
 

@@ -4,6 +4,7 @@
  */
 #include "node/import.h"
 
+#include "api/json.h"
 #include "crdt/alloc.h"
 #include "node/import_cut.h"
 #include "node/import_map.h"
@@ -206,7 +207,7 @@ static void take_row(struct import *m, struct bytes text, struct import_row *row
     }
     json_t *tree = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (tree == NULL)
-        faults_add(&row->faults, "", "is not JSON: column %d: %s", error.column, error.text);
+        faults_add(&row->faults, "", "is not JSON: column %d: %s", error.column, json_fault(&error));
     else
         take_tree(m, tree, row);
     json_decref(tree);

@@ -375,15 +375,14 @@ static void admin_log(struct server *s, struct api_call *call)
 {
     json_t *body = body_of(call);
     const char *level = text_of(body, "level");
-    bool known = uv_log_change(&s->log, level);
-    if (known)
+    if (uv_log_change(&s->log, level)) {
         uv_log(&s->log, LOG_NODE, LOG_INFO, "log level %s", level);
-    json_decref(body);
-    if (known)
         answer(call, json_object());
-    else
-        refuse(call, ERR_INVALID,
-               "a level is error, warn, info or debug, alone or as SUBSYSTEM=LEVEL with node, net, store or api");
+    } else {
+        buf_printf(&call->detail, "\"%.64s\" is no level: error, warn, info or debug, alone or as SUBSYSTEM=LEVEL with ", level);
+        refuse(call, ERR_INVALID, "node, net, store or api");
+    }
+    json_decref(body);
 }
 
 static void admin_config(struct server *s, struct api_call *call)

@@ -167,6 +167,7 @@ Test(conn, a_body_over_the_limit_is_answered_and_dropped)
     cr_assert(talk_take(&t, &r, false));
     cr_assert_eq(r.status, 413);
     cr_assert_str_eq(reply_member(&r, "code"), "too_large");
+    cr_assert_str_eq(reply_member(&r, "detail"), "the body has more than 65536 bytes, the most that this path takes");
     cr_assert_str_eq(reply_header(&r, "Connection"), "close");
     for (size_t i = 0; i < API_LINGER_MAX / 65536; i++) {
         send_filler(65536);

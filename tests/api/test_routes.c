@@ -255,6 +255,35 @@ Test(routes, every_answer_has_an_id_and_a_date)
     cr_assert_str_neq(reply_member(&r, "detail"), "");
 }
 
+/* The value, why it is refused, and what to do. */
+Test(routes, errors_name_what_was_asked_for)
+{
+    static const struct {
+        const char *method, *path, *detail;
+    } rows[] = {
+        {"GET", "/nowhere/at%20all", "there is no path /nowhere/at%20all; /openapi.json lists them"},
+        {"PUT", "/models", "PUT is not a method of this path; it has GET, HEAD, POST"},
+        {"GET", "/models/no%22one", "there is no model named \"no\"one\" here; GET /models lists what there is"},
+        {"GET", "/agents/1111111111111111111111111111111111111111111111111111111111111111",
+         "there is no agent 1111111111111111111111111111111111111111111111111111111111111111 here; GET /agents lists what there is"},
+        {"GET", "/models?limit=1x", "limit is a number from 1 on (a page has at most 200 rows), not \"1x\""},
+        {"GET", "/models?cursor=a+b", "a cursor is A-Za-z0-9_- as this node gave it, not \"a b\""},
+        {"GET", "/models/m/revisions?limit=0", "limit is a number from 1 on (a page has at most 200 rows), not \"0\""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cr_assert_geq(ask(rows[i].method, rows[i].path, AUTH, NULL), 400);
+        cr_assert_str_eq(reply_member(&r, "detail"), rows[i].detail);
+    }
+    struct buf path = {0};
+    buf_put_str(&path, "/");
+    memset(buf_grow(&path, 300), 'x', 300);
+    path.n += 300;
+    cr_assert_eq(ask("GET", buf_cstr(&path), AUTH, NULL), 404);
+    cr_assert_str_eq(reply_member(&r, "detail"), "there is no path like this; /openapi.json lists them");
+    cr_assert_eq(ask("GET", "/models?cursor=%01", AUTH, NULL), 400);
+    buf_close(&path);
+}
+
 Test(routes, other_sites_may_read_what_is_public)
 {
     static const struct {

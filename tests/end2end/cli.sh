@@ -37,6 +37,10 @@ try 2 'http wants HOST:PORT' run --http 7070
 try 2 'peer wants HOST:PORT' run --peer nowhere
 try 2 '--set wants KEY=VALUE' run --set cache_mb
 try 2 'did you mean "cache_mb"' run --set cach_mb=3
+try 2 'history_bodies wants all, the one value that this version knows, not "3"' run --set history_bodies=3
+try 2 'advertise is 0\.0\.0\.0:1, where nobody can connect to' run --dir "$work/none" --advertise 0.0.0.0:1
+try 2 'an argument is empty; usage: souk get KIND ID\|NAME' get model ''
+try 2 'usage: souk version$' version x
 try 2 '--mesh wants the 64 hex digits' run --mesh 12
 try 2 'give one of them' run --mesh 12 --new-mesh x
 try 2 '--admission wants open or members' run --admission closed
@@ -83,6 +87,8 @@ SOUK_LOG=loud try 1 'SOUK_LOG: log wants one of' config check --dir "$work/c"
 
 say "a directory and its node"
 "$souk" init --dir "$work/1" --new-mesh ours --name shelf | grep -q ours || fail "init"
+try 3 'holds no entries yet: no node has run there' export jsonl --dir "$work/1"
+try 3 'holds no entries yet' verify --dir "$work/1"
 try 4 'belongs to mesh' init --dir "$work/1" --mesh "$(printf '1%.0s' {1..64})"
 start 1
 try 4 'another souk node is running' run --dir "$work/1" --http 127.0.0.1:0 --listen 127.0.0.1:0
@@ -97,9 +103,34 @@ id=$(on 1 put model "$work/model.json") || fail "put"
 [[ $(on 1 get model 'a/b c' -o json | jq -r .meta.id) == "$id" ]] || fail "get by name"
 [[ $(on 1 get model "$id" -o json | jq -r .model.name) == 'a/b c' ]] || fail "get by id"
 try 4 '.' put model "$work/model.json" --create --dir "$work/1"
-try 3 'no model named|no such' get model nothing --dir "$work/1"
-try 3 '.' rm model nothing --dir "$work/1"
-try 3 '.' history model "$(printf '1%.0s' {1..64})" --dir "$work/1"
+try 3 'there is no model named "nothing" here; GET /models lists' get model nothing --dir "$work/1"
+try 3 'there is no model named "nothing" here' rm model nothing --dir "$work/1"
+try 3 'there is no model 1{64} here' history model "$(printf '1%.0s' {1..64})" --dir "$work/1"
+printf '{"name":"nul\\u0000"}' >"$work/nul.json"
+try 1 'a text holds .u0000, which no field takes' put model "$work/nul.json" --dir "$work/1"
+printf '{"name":"large","description":"%s"}' "$(printf 'x%.0s' {1..70000})" >"$work/large.json"
+try 1 'more than 65536 bytes' put model "$work/large.json" --dir "$work/1"
+for verb in "ls model" "status" "version" "config show" "export jsonl" "-o json get model $id"; do
+    # shellcheck disable=SC2086
+    on 1 $verb >/dev/full 2>"$work/try.log"
+    [[ $? == 1 ]] && grep -q 'cannot write to stdout: No space left' "$work/try.log" || fail "$verb into a full device"
+done
+try 1 'cannot write /dev/full' export jsonl /dev/full --dir "$work/1"
+
+say "peers"
+for address in foo host:0 host:99999 "xyz@host:1" ':7071'; do
+    try 1 "peer add wants HOST:PORT.*, not \"$address\"" peer add "$address" --dir "$work/1"
+done
+nobody=$(printf '1%.0s' {1..64})
+try 3 "no single peer has an id that starts with \"$nobody\"" peer rm "$nobody" --dir "$work/1"
+try 3 'no single peer has an id' peer unban "$nobody" --dir "$work/1"
+on 1 peer ban "$nobody" || fail "a key that was never met can be banned"
+[[ $(on 1 peer ls -o json | jq -r '.[0] | .state + .id') == "banned$nobody" ]] || fail "peer ls does not show a ban"
+on 1 peer unban "${nobody:0:8}" || fail "unban by the first digits"
+on 1 peer rm "$nobody" || fail "peer rm"
+[[ $(on 1 peer ls -o json | jq length) == 0 ]] || fail "peer ls after rm"
+try 1 '"loud" is no level: error, warn, info or debug' log loud --dir "$work/1"
+try 3 'there is no author key named "none"' key export none --dir "$work/1"
 echo '{"name":"x","parameters":-1,"license":7}' >"$work/bad.json"
 try 1 '/parameters' put model "$work/bad.json" --dir "$work/1"
 grep -q '/license' "$work/try.log" || fail "every field that is wrong is named"

@@ -47,7 +47,7 @@ Test(config, bad_lines_say_what_and_what_next)
     refuse("mesh = 123", "wants 64 hex digits");
     refuse("log = loud", "wants one of error, warn, info, debug");
     refuse("read_auth = yes", "wants one of none, token");
-    refuse("history_bodies = 3", "wants one of all");
+    refuse("history_bodies = 3", "history_bodies wants all, the one value that this version knows, not \"3\"");
     refuse("\xff\xfe = 1", "not UTF-8");
     refuse("name = a\x01z", "wants text");
 }
@@ -137,7 +137,7 @@ Test(config, peers_are_a_list_that_a_stronger_source_replaces)
     config_close(&c);
 }
 
-Test(config, the_two_listeners_differ)
+Test(config, addresses_make_sense_together)
 {
     struct config c;
     struct buf why = {0};
@@ -146,6 +146,16 @@ Test(config, the_two_listeners_differ)
     cr_assert(config_set(&c, "listen", bytes_str("127.0.0.1:7070"), CONFIG_FLAG, &why) == ERR_OK);
     cr_assert(config_finish(&c, &why) == ERR_INVALID);
     cr_assert(strstr(buf_cstr(&why), "different ports") != NULL);
+    cr_assert(config_set(&c, "listen", bytes_str("127.0.0.1:7071"), CONFIG_FLAG, &why) == ERR_OK);
+    const char *const nowhere[] = {"0.0.0.0:7071", "[::]:7071", "example.org:0"};
+    for (size_t i = 0; i < 3; i++) {
+        buf_reset(&why);
+        cr_assert(config_set(&c, "advertise", bytes_str(nowhere[i]), CONFIG_FLAG, &why) == ERR_OK);
+        cr_assert(config_finish(&c, &why) == ERR_INVALID, "%s", nowhere[i]);
+        cr_assert(strstr(buf_cstr(&why), nowhere[i]) != NULL);
+    }
+    cr_assert(config_set(&c, "advertise", bytes_str("example.org:7071"), CONFIG_FLAG, &why) == ERR_OK);
+    cr_assert(config_finish(&c, &why) == ERR_OK);
     buf_close(&why);
     config_close(&c);
 }
