@@ -53,7 +53,7 @@ functions "$top" | sort -n | awk '
     { n[NR] = $1 } END { if (NR) printf "functions: %d, median %d, 95th percentile %d, longest %d lines\n", NR, n[int((NR + 1) / 2)], n[int(NR * 0.95 + 0.5)], n[NR] }'
 sources "$top" | grep '\.c$' | xargs wc -l | grep -v ' total$' | sort -n | awk '
     { n[NR] = $1 } END { if (NR) printf "files: %d, median %d, longest %d lines\n", NR, n[int((NR + 1) / 2)], n[NR] }'
-cores=$(sources "$top" | grep '\.c$' | grep -vE '/(uv_[^/]*|rocks|fts|linux|main|dir|cli_[^/]*)\.c$')
+cores=$(sources "$top" | grep '\.c$' | grep -vE '/(uv_[^/]*|rocks|fts|linux_[^/]*|main|dir|cli_[^/]*)\.c$')
 # shellcheck disable=SC2086
 awk '/(^|[^_a-z])assert\(/ { a++ } END { printf "assertions in cores: %d in %d lines, %d per 1000\n", a, NR, a * 1000 / NR }' $cores
 verdict
