@@ -279,7 +279,8 @@ static struct http_fault error_of(const struct api_call *call)
 {
     struct http_fault f = errors[call->err];
     assert(f.status != 0);
-    bool cursor = call->op == API_LIST || call->op == API_HISTORY || call->op == API_CHANGES;
+    bool cursor = call->op == API_LIST || call->op == API_HISTORY || call->op == API_CHANGES ||
+                  call->op == API_RECEIPTS;
     if (cursor && call->err == ERR_FORM)
         return (struct http_fault){400, "bad_cursor", "the cursor is not one that this node gave; start again without one"};
     if (cursor && call->err == ERR_MESH)

@@ -28,6 +28,8 @@ enum api_op {
     API_WRITERS,      /* kind, id                       -> out: {"writers":[{"key","epoch"}]}                        */
     API_WRITER_ADD, API_WRITER_REMOVE, /* kind, id, key                                                             */
     API_STATUS,       /*                                -> out: the status JSON of the contract                      */
+    API_RECEIPTS,     /* limit, cursor                  -> out: `{"receipts":[...],"next_cursor":...}`              */
+    API_RECEIPT,      /* name (the id as text)          -> out: the receipt                                         */
     API_METRICS,      /*                                -> out: Prometheus text                                     */
     API_READY,        /*                                -> out: JSON {"ready":b,"checks":[{name,ok,detail}]}          */
     API_DASHBOARD,    /*                                -> out: HTML                                                */

@@ -37,6 +37,8 @@ void handle_changes(struct exchange *x);
 /* ops.c */
 void handle_delta_put(struct exchange *x);
 void handle_delta_get(struct exchange *x);
+void handle_receipts(struct exchange *x);
+void handle_receipt(struct exchange *x);
 void handle_live(struct exchange *x);
 void handle_ready(struct exchange *x);
 void handle_metrics(struct exchange *x);

@@ -293,6 +293,10 @@ static const struct {
                    "\"properties\":{\"cursor\":" TEXT ",\"kind\":" TEXT ",\"id\":" HEX64 ",\"revision\":"
                    "{\"type\":[\"string\",\"null\"]},\"verb\":" TEXT "}}},\"next_cursor\":{\"type\":[\"string\",\"null\"]}}}"},
     {"DeltaVerdict", "{\"type\":\"object\",\"properties\":{\"id\":" HEX64 ",\"verdict\":" TEXT "}}"},
+    {"Receipt", "{\"type\":\"object\",\"description\":\"A W3C Verifiable Credential 2.0 of the type WorkReceipt with an "
+                "eddsa-jcs-2022 proof by the serving node: see API.md.\"}"},
+    {"ReceiptPage", "{\"type\":\"object\",\"properties\":{\"receipts\":{\"type\":\"array\",\"items\":"
+                    "{\"$ref\":\"#/components/schemas/Receipt\"}},\"next_cursor\":{\"type\":[\"string\",\"null\"]}}}"},
     {"Anything", "{\"type\":\"object\"}"},
     {"Search", "{\"type\":\"object\",\"properties\":{\"query\":" TEXT ",\"owner\":" TEXT ",\"model_type\":" TEXT
                ",\"framework\":" TEXT ",\"license\":" TEXT ",\"tags\":{\"type\":\"array\",\"maxItems\":16,\"items\":" TEXT

@@ -41,6 +41,32 @@ void handle_delta_get(struct exchange *x)
     exchange_call(x, API_DELTA_GET, on_delta_got);
 }
 
+static void on_receipts(struct exchange *x)
+{
+    if (!answer_error(x))
+        answer_out(x, TYPE_JSON);
+}
+
+void handle_receipts(struct exchange *x)
+{
+    if (read_page(x))
+        exchange_call(x, API_RECEIPTS, on_receipts);
+}
+
+static void on_receipt(struct exchange *x)
+{
+    if (x->call.err == ERR_NOT_FOUND)
+        answer_problem(x, 404, "not_found", "this node keeps no receipt of that id");
+    else if (!answer_error(x))
+        answer_out(x, TYPE_JSON);
+}
+
+void handle_receipt(struct exchange *x)
+{
+    x->call.name = x->match.name;
+    exchange_call(x, API_RECEIPT, on_receipt);
+}
+
 static void answer_health(struct exchange *x, int status, const char *text, const char *json)
 {
     bool as_json = accepts(x, TYPE_JSON);

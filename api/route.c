@@ -157,6 +157,7 @@ static void parse_plain(struct bytes path, struct route_match *m)
         {"/", SHAPE_ROOT},           {"/livez", SHAPE_LIVEZ},     {"/readyz", SHAPE_READYZ},
         {"/healthz", SHAPE_HEALTHZ}, {"/metrics", SHAPE_METRICS}, {"/openapi.json", SHAPE_OPENAPI},
         {"/changes", SHAPE_CHANGES}, {"/deltas", SHAPE_DELTAS},   {"/admin/status", SHAPE_STATUS},
+        {"/receipts", SHAPE_RECEIPTS},
     };
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (is(path, plain[i].path))
@@ -165,6 +166,10 @@ static void parse_plain(struct bytes path, struct route_match *m)
         return;
     if (path.n > 8 && memcmp(path.p, "/deltas/", 8) == 0 && id_parse(&m->id, bytes_of(path.p + 8, path.n - 8)))
         m->shape = SHAPE_DELTA;
+    if (path.n > 10 && memcmp(path.p, "/receipts/", 10) == 0 && memchr(path.p + 10, '/', path.n - 10) == NULL) {
+        m->name = bytes_of(path.p + 10, path.n - 10);
+        m->shape = SHAPE_RECEIPT;
+    }
     if (path.n > 7 && memcmp(path.p, "/admin/", 7) == 0 && memchr(path.p + 7, '/', path.n - 7) == NULL) {
         m->name = bytes_of(path.p + 7, path.n - 7);
         m->shape = verb_shape(m->name);

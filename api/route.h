@@ -21,6 +21,8 @@ enum shape {
     SHAPE_WRITER,    /* /models/{id}/writers/{key}      */
     SHAPE_CHANGES, SHAPE_DELTAS, SHAPE_DELTA, SHAPE_LIVEZ, SHAPE_READYZ, SHAPE_HEALTHZ, SHAPE_METRICS, SHAPE_OPENAPI,
     SHAPE_ROOT,
+    SHAPE_RECEIPTS,  /* /receipts                       */
+    SHAPE_RECEIPT,   /* /receipts/{id}                  */
     SHAPE_STATUS,    /* /admin/status                   */
     SHAPE_ADMIN,     /* /admin/{verb} of a verb that reads        */
     SHAPE_ADMIN_ACT  /* /admin/{verb} of one that changes something */
@@ -71,7 +73,7 @@ struct route_match {
     bool bad;              /* percent-encoding or UTF-8 that does not hold  */
     struct id id;
     struct id second;      /* the op or key after it                        */
-    struct bytes name;     /* or the admin verb                             */
+    struct bytes name;     /* or the admin verb, or a receipt's id          */
 };
 
 /* Takes a path apart. `path` is writable memory of the caller. */

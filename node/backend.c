@@ -302,65 +302,63 @@ static void call_now(struct backend *b, struct api_call *call,
     api_call_done(call);
 }
 
+static void call_put(struct backend *b, struct api_call *call)
+{
+    call_write(b, call, WRITE_PUT);
+}
+
+static void call_delete(struct backend *b, struct api_call *call)
+{
+    call_write(b, call, WRITE_DELETE);
+}
+
+static void call_grant(struct backend *b, struct api_call *call)
+{
+    call_write(b, call, WRITE_GRANT);
+}
+
+static void call_revoke(struct backend *b, struct api_call *call)
+{
+    call_write(b, call, WRITE_REVOKE);
+}
+
 static void backend_call(void *ctx, struct api_call *call)
 {
+    /* One of the three: answered at once, on a worker thread, or in its own way. */
+    static const struct {
+        enum err (*now)(struct backend *b, struct api_call *call);
+        enum err (*later)(struct backend *b, struct api_call *call);
+        void (*run)(struct backend *b, struct api_call *call);
+    } ops[] = {
+        [API_GET] = {.now = put_named},
+        [API_FIND] = {.run = call_find},
+        [API_LIST] = {.later = work_list},
+        [API_WRITE] = {.run = call_put},
+        [API_DELETE] = {.run = call_delete},
+        [API_WRITER_ADD] = {.run = call_grant},
+        [API_WRITER_REMOVE] = {.run = call_revoke},
+        [API_WRITERS] = {.now = put_writers},
+        [API_HISTORY] = {.later = backend_work_history},
+        [API_REVISION] = {.run = call_revision},
+        [API_CHANGES] = {.now = backend_put_changes},
+        [API_DELTA_PUT] = {.run = call_delta_put},
+        [API_DELTA_GET] = {.now = put_bundle},
+        [API_RECEIPTS] = {.now = backend_put_receipts},
+        [API_RECEIPT] = {.now = backend_put_receipt},
+        [API_STATUS] = {.run = backend_status},
+        [API_METRICS] = {.run = backend_metrics},
+        [API_READY] = {.run = backend_ready},
+        [API_DASHBOARD] = {.run = backend_dashboard},
+        [API_ADMIN] = {.run = backend_admin},
+    };
     struct backend *b = ctx;
-    switch (call->op) {
-    case API_GET:
-        call_now(b, call, put_named);
-        break;
-    case API_FIND:
-        call_find(b, call);
-        break;
-    case API_LIST:
-        backend_defer(b, call, work_list);
-        break;
-    case API_WRITE:
-        call_write(b, call, WRITE_PUT);
-        break;
-    case API_DELETE:
-        call_write(b, call, WRITE_DELETE);
-        break;
-    case API_WRITER_ADD:
-        call_write(b, call, WRITE_GRANT);
-        break;
-    case API_WRITER_REMOVE:
-        call_write(b, call, WRITE_REVOKE);
-        break;
-    case API_WRITERS:
-        call_now(b, call, put_writers);
-        break;
-    case API_HISTORY:
-        backend_defer(b, call, backend_work_history);
-        break;
-    case API_REVISION:
-        call_revision(b, call);
-        break;
-    case API_CHANGES:
-        call_now(b, call, backend_put_changes);
-        break;
-    case API_DELTA_PUT:
-        call_delta_put(b, call);
-        break;
-    case API_DELTA_GET:
-        call_now(b, call, put_bundle);
-        break;
-    case API_STATUS:
-        backend_status(b, call);
-        break;
-    case API_METRICS:
-        backend_metrics(b, call);
-        break;
-    case API_READY:
-        backend_ready(b, call);
-        break;
-    case API_DASHBOARD:
-        backend_dashboard(b, call);
-        break;
-    case API_ADMIN:
-        backend_admin(b, call);
-        break;
-    }
+    assert(call->op < sizeof ops / sizeof *ops);
+    if (ops[call->op].now != NULL)
+        call_now(b, call, ops[call->op].now);
+    else if (ops[call->op].later != NULL)
+        backend_defer(b, call, ops[call->op].later);
+    else
+        ops[call->op].run(b, call);
 }
 
 static unsigned backend_token(void *ctx, struct bytes bearer, uint64_t *token, unsigned *retry_s)

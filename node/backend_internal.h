@@ -44,6 +44,10 @@ SOUK_MUST_USE enum err backend_put_writers(struct backend *b, struct api_call *c
 SOUK_MUST_USE enum err backend_put_changes(struct backend *b, struct api_call *call);
 SOUK_MUST_USE enum err backend_work_history(struct backend *b, struct api_call *call);
 
+/* backend_invoke.c */
+SOUK_MUST_USE enum err backend_put_receipts(struct backend *b, struct api_call *call);
+SOUK_MUST_USE enum err backend_put_receipt(struct backend *b, struct api_call *call);
+
 void backend_status(struct backend *b, struct api_call *call);
 void backend_ready(struct backend *b, struct api_call *call);
 void backend_metrics(struct backend *b, struct api_call *call);

@@ -69,6 +69,9 @@ static const struct cli_option import_options[] = {AS,
                                                    {"kind", "K", "The kind of bare records in jsonl (default model)."},
                                                    END};
 
+static const struct cli_option receipt_options[] = {
+    {"limit", "N", "At most N receipts (default 30)."}, {"all", NULL, "Every receipt."}, END};
+
 static const struct cli_option sync_options[] = {{"now", NULL, "At once (the default)."}, END};
 
 static const struct cli_option token_options[] = {
@@ -130,6 +133,11 @@ static const struct cli_verb verbs[] = {
     {"writer rm", "KIND ID|NAME KEY", 3, 3, writer_rm_options,
      "Take that back, with all that this author's writes show.", NULL, cli_writer_rm},
     {"writer ls", "KIND ID|NAME", 2, 2, NULL, "Who may write an entry besides its owner.", NULL, cli_writer_ls},
+    {"receipt ls", "", 0, 0, receipt_options, "Receipts of invokes that this node issued or received, newest first.", NULL,
+     cli_receipt_ls},
+    {"receipt show", "ID", 1, 1, NULL, "Print a receipt as it was signed.", NULL, cli_receipt_show},
+    {"receipt verify", "FILE|-", 1, 1, NULL, "Check a receipt's form and signature; needs no node.",
+     "Exit status 6 if it does not hold.", cli_receipt_verify},
     {"config show", "", 0, 0, NULL, "Every setting, its value and where it came from.", NULL, cli_config_show},
     {"config check", "", 0, 0, NULL, "Read souk.conf and the environment and report every mistake.", NULL,
      cli_config_check},

@@ -72,6 +72,8 @@ static const struct config_desc table[CONFIG_COUNT] = {
                                   "Requests a second that one token may make; 0: any number."),
     [CONFIG_RATE_BURST] =
         UINT("rate.burst", CONFIG_ON_RELOAD, "100", 1, 10000000, "Requests that one token may make at once."),
+    [CONFIG_RECEIPTS_KEEP] = UINT("receipts.keep", CONFIG_AT_START, "100000", 1, 1000000000,
+                                  "Receipts of invokes that are kept; the oldest go."),
 };
 
 const struct config_desc *config_desc(enum config_key key)

@@ -30,6 +30,7 @@ struct node {
     bool job_given;         /* `running` was handed out by node_next    */
     bool sweeping;          /* the store has more to judge anew: another job follows at once */
     size_t batch_deltas, batch_writes;
+    uint64_t receipts_keep;
     bool set_founder;       /* learned from a peer, for the next job    */
     struct key founder;
     char mesh_name[MODEL_NAME_MAX + 1];
@@ -69,6 +70,7 @@ struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_
     n->store = config->store;
     n->batch_deltas = config->batch_deltas != 0 ? config->batch_deltas : NODE_BATCH_DELTAS;
     n->batch_writes = config->batch_writes != 0 ? config->batch_writes : NODE_BATCH_WRITES;
+    n->receipts_keep = config->receipts_keep != 0 ? config->receipts_keep : NODE_RECEIPTS_KEEP;
     n->now_ms = now_ms;
     n->clock_ms = clock_ms;
     n->missing_at = now_ms + NODE_MISSING_PERIOD_MS;
@@ -241,11 +243,12 @@ static void disk_failed(struct node *n, enum err e)
 /* Writes that wait while the disk refuses them are answered at once, so that nobody hangs. */
 static void refuse_waiting(struct node *n)
 {
-    while (!queue_empty(&n->queue)) {
+    while (n->queue.bundles != NULL || n->queue.writes != NULL) {
         struct batch *b = batch_take(&n->queue, n->batch_deltas, n->batch_writes);
         give_write_results(n, b, n->disk);
         give_hand_in_results(n, b, n->disk);
         tell_net(n, b, n->disk);
+        batch_return_receipts(b, &n->queue);
         batch_free(b);
     }
 }
@@ -268,6 +271,7 @@ static void job_done(struct node *n, struct batch *b, enum err e)
             tell_entries(n);
     } else {
         n->set_founder = n->set_founder || b->set_founder; /* told once only: keep it for the next job */
+        batch_return_receipts(b, &n->queue);
         tell_net(n, b, e);
         disk_failed(n, e);
     }
@@ -291,6 +295,17 @@ static void reopen_done(struct node *n, enum err e)
     note(n, 2, "the store works again", "");
 }
 
+/* Before the writes, so that a failure leaves none of them behind. */
+static enum err keep_receipts(struct store *store, const struct batch *b)
+{
+    struct store_receipt list[NODE_BATCH_RECEIPTS];
+    size_t count = 0;
+    assert(b->receipt_count <= NODE_BATCH_RECEIPTS);
+    for (const struct queued_receipt *r = b->receipts; r != NULL; r = r->next)
+        list[count++] = r->receipt;
+    return count > 0 ? store_receipts_put(store, list, count, b->receipts_keep) : ERR_OK;
+}
+
 enum err node_job_run(struct store *store, struct store_job *job)
 {
     struct batch *b = (struct batch *)job;
@@ -299,7 +314,8 @@ enum err node_job_run(struct store *store, struct store_job *job)
         if (e != ERR_OK)
             return e;
     }
-    return store_apply(store, job);
+    enum err e = keep_receipts(store, b);
+    return e == ERR_OK ? store_apply(store, job) : e;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
@@ -372,6 +388,11 @@ enum err node_write(struct node *n, const struct node_write *w)
 enum err node_write_queued(struct node *n, struct queued_write *w)
 {
     return n->disk != ERR_OK ? n->disk : queue_write(&n->queue, w);
+}
+
+enum err node_keep_receipt(struct node *n, const struct store_receipt *r)
+{
+    return queue_receipt(&n->queue, r);
 }
 
 enum err node_hand_in(struct node *n, struct bytes bundle, void *ctx)
@@ -465,6 +486,7 @@ static bool start_job(struct node *n)
     n->running = batch_take(&n->queue, n->batch_deltas, n->batch_writes);
     n->running->job.now_ms = n->clock_ms;
     n->running->job.rng = &n->rng;
+    n->running->receipts_keep = n->receipts_keep;
     n->running->set_founder = n->set_founder;
     n->running->founder = n->founder;
     memcpy(n->running->mesh_name, n->mesh_name, sizeof n->mesh_name);

@@ -12,6 +12,9 @@
 
 #define NODE_PENDING_BYTES_MAX (64u << 20) /* bundles from peers that wait for a commit         */
 #define NODE_PENDING_WRITES    65536       /* local writes that wait for a commit               */
+#define NODE_PENDING_RECEIPTS  4096        /* receipts that wait for a commit                   */
+#define NODE_BATCH_RECEIPTS    256         /* receipts in one job                               */
+#define NODE_RECEIPTS_KEEP     100000      /* receipts on disk, by default                      */
 #define NODE_BATCH_DELTAS      16          /* bundles in one job, by default                    */
 #define NODE_BATCH_BYTES       (4u << 20)  /* and their bytes: a batch that fits in a cache     */
 #define NODE_BATCH_WRITES      1024        /* local writes in one job, by default               */
@@ -28,6 +31,7 @@ struct node_config {
     char name[MODEL_NAME_MAX + 1];
     uint8_t seed[32];
     size_t batch_deltas, batch_writes; /* bounds of one job; 0: the defaults above */
+    uint64_t receipts_keep;     /* the newest of them; 0: NODE_RECEIPTS_KEEP */
 };
 
 struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_t clock_ms);
@@ -93,6 +97,8 @@ SOUK_MUST_USE enum err node_write_queued(struct node *n, struct queued_write *w)
 /* All of these put work into the queue: drain node_next afterwards. */
 /* A bundle handed in by a client (POST /deltas). */
 SOUK_MUST_USE enum err node_hand_in(struct node *n, struct bytes bundle, void *ctx);
+/* A receipt to keep; nobody is told when it is on disk. Copied. ERR_BUSY: the disk refuses writes, and the queue is full. */
+SOUK_MUST_USE enum err node_keep_receipt(struct node *n, const struct store_receipt *r);
 struct node_result {
     void *ctx;
     bool is_bundle;

@@ -15,6 +15,16 @@ void queue_init(struct queue *q)
     *q = (struct queue){0};
     q->bundles_end = &q->bundles;
     q->writes_end = &q->writes;
+    q->receipts_end = &q->receipts;
+}
+
+static void receipts_free(struct queued_receipt *r)
+{
+    while (r != NULL) {
+        struct queued_receipt *next = r->next;
+        free(r);
+        r = next;
+    }
 }
 
 static void bundles_free(struct queued_bundle *b)
@@ -39,12 +49,13 @@ void queue_close(struct queue *q)
 {
     bundles_free(q->bundles);
     writes_free(q->writes);
+    receipts_free(q->receipts);
     queue_init(q);
 }
 
 bool queue_empty(const struct queue *q)
 {
-    return q->bundles == NULL && q->writes == NULL;
+    return q->bundles == NULL && q->writes == NULL && q->receipts == NULL;
 }
 
 enum err queue_bundle(struct queue *q, const struct queued_bundle *b)
@@ -136,6 +147,52 @@ static void take_writes(struct queue *q, struct batch *b, size_t max)
     q->write_count -= b->job.write_count;
 }
 
+enum err queue_receipt(struct queue *q, const struct store_receipt *r)
+{
+    if (q->receipt_count >= NODE_PENDING_RECEIPTS)
+        return ERR_BUSY;
+    struct queued_receipt *copy = mem_alloc(sizeof *copy + r->json.n);
+    *copy = (struct queued_receipt){.receipt = *r};
+    copy->receipt.json.p = (uint8_t *)(copy + 1);
+    memcpy(copy + 1, r->json.p, r->json.n);
+    q->receipt_count++;
+    *q->receipts_end = copy;
+    q->receipts_end = &copy->next;
+    return ERR_OK;
+}
+
+static void take_receipts(struct queue *q, struct batch *b)
+{
+    struct queued_receipt **end = &b->receipts;
+    while (q->receipts != NULL && b->receipt_count < NODE_BATCH_RECEIPTS) {
+        struct queued_receipt *x = q->receipts;
+        q->receipts = x->next;
+        x->next = NULL;
+        *end = x;
+        end = &x->next;
+        b->receipt_count++;
+    }
+    if (q->receipts == NULL)
+        q->receipts_end = &q->receipts;
+    q->receipt_count -= b->receipt_count;
+}
+
+void batch_return_receipts(struct batch *b, struct queue *q)
+{
+    struct queued_receipt *last = b->receipts;
+    if (last == NULL)
+        return;
+    while (last->next != NULL)
+        last = last->next;
+    if (q->receipts == NULL)
+        q->receipts_end = &last->next;
+    last->next = q->receipts;
+    q->receipts = b->receipts;
+    q->receipt_count += b->receipt_count;
+    b->receipts = NULL;
+    b->receipt_count = 0;
+}
+
 static void fill_job(struct batch *b)
 {
     b->job.in = mem_calloc(b->job.in_count, sizeof *b->job.in);
@@ -158,6 +215,7 @@ struct batch *batch_take(struct queue *q, size_t max_deltas, size_t max_writes)
     struct batch *b = mem_zalloc(sizeof *b);
     take_bundles(q, b, max_deltas);
     take_writes(q, b, max_writes);
+    take_receipts(q, b);
     fill_job(b);
     return b;
 }
@@ -171,5 +229,6 @@ void batch_free(struct batch *b)
     store_job_close(&b->job);
     bundles_free(b->bundles);
     writes_free(b->writes);
+    receipts_free(b->receipts);
     free(b);
 }

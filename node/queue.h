@@ -21,10 +21,16 @@ struct queued_write {
     struct node_write write; /* name and change point into the same allocation */
 };
 
+struct queued_receipt {
+    struct queued_receipt *next;
+    struct store_receipt receipt; /* its text follows this struct in memory */
+};
+
 struct queue {
     struct queued_bundle *bundles, **bundles_end;
     struct queued_write *writes, **writes_end;
-    uint64_t bundle_bytes, write_count;
+    struct queued_receipt *receipts, **receipts_end;
+    uint64_t bundle_bytes, write_count, receipt_count;
 };
 
 void queue_init(struct queue *q);
@@ -37,11 +43,17 @@ struct queued_write *queued_write_new(const struct node_write *w);
 /* Takes w over unless it returns ERR_BUSY. */
 SOUK_MUST_USE enum err queue_write(struct queue *q, struct queued_write *w);
 
+/* ERR_BUSY: NODE_PENDING_RECEIPTS wait already. */
+SOUK_MUST_USE enum err queue_receipt(struct queue *q, const struct store_receipt *r);
+
 /* A job and what it was made from. `job` comes first: the node gets it back by address. */
 struct batch {
     struct store_job job;
     struct queued_bundle *bundles; /* in the order of job.in     */
     struct queued_write *writes;   /* in the order of job.writes */
+    struct queued_receipt *receipts;
+    size_t receipt_count;
+    uint64_t receipts_keep;
     bool set_founder;
     struct key founder;
     char mesh_name[MODEL_NAME_MAX + 1];
@@ -49,6 +61,8 @@ struct batch {
 
 /* Takes up to max_deltas bundles (and NODE_BATCH_BYTES of them) and max_writes writes out of the queue. */
 struct batch *batch_take(struct queue *q, size_t max_deltas, size_t max_writes);
+/* The batch failed: its receipts go back to the front of the queue. */
+void batch_return_receipts(struct batch *b, struct queue *q);
 void batch_free(struct batch *b);
 
 #endif

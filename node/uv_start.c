@@ -88,7 +88,8 @@ static void start_node(struct server *s)
 {
     struct node_config config = {.store = s->store,
                                  .batch_deltas = (size_t)config_number(&s->config, CONFIG_LIMIT_BATCH_DELTAS),
-                                 .batch_writes = (size_t)config_number(&s->config, CONFIG_LIMIT_BATCH_WRITES)};
+                                 .batch_writes = (size_t)config_number(&s->config, CONFIG_LIMIT_BATCH_WRITES),
+                                 .receipts_keep = config_number(&s->config, CONFIG_RECEIPTS_KEEP)};
     struct net_config *net = &config.net;
     net->mesh = s->mesh.id;
     net->has_founder = s->mesh.has_founder;

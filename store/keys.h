@@ -26,6 +26,7 @@ enum family {
     FAMILY_WANTED = 'b',   /* op                            -> time, delta, index: bodies missing      */
     FAMILY_CHANGE = 'c',   /* first sequence number         -> change rows                             */
     FAMILY_MEMBER = 'P',   /* key                           -> member flags                            */
+    FAMILY_RECEIPT = 'r',  /* ~receipt id                   -> the receipt: this node's own            */
     FAMILY_SWEEP = 'q',    /* type, key                     -> cursor: work that a policy change left  */
 };
 

@@ -185,6 +185,24 @@ SOUK_MUST_USE enum err store_load_set(const struct store *s, struct setindex *se
 /* MODEL 5. A full scan: call it off the event loop. */
 SOUK_MUST_USE enum err store_state_hash(const struct store *s, struct id *out);
 
+/* ---- receipts: of this node alone, no part of the set ---- */
+
+#define STORE_RECEIPT_ID 16 /* bytes of an id whose order is that of time */
+
+struct store_receipt {
+    uint8_t id[STORE_RECEIPT_ID];
+    struct bytes json;
+};
+/* Writer's thread: keeps them with one fsync, and deletes the oldest until `keep` are left, or only those of this list.
+ * A known id is written over. */
+SOUK_MUST_USE enum err store_receipts_put(struct store *s, const struct store_receipt *list, size_t count, uint64_t keep);
+/* Appends the text. ERR_NOT_FOUND. */
+SOUK_MUST_USE enum err store_receipt(const struct store *s, const uint8_t id[STORE_RECEIPT_ID], struct buf *out);
+/* Newest first, strictly older than `before` (NULL: from the newest), at most `limit`; false from `each` stops. */
+SOUK_MUST_USE enum err store_receipts(const struct store *s, const uint8_t *before, size_t limit,
+                                      bool (*each)(void *ctx, const struct store_receipt *), void *ctx);
+uint64_t store_receipt_count(const struct store *s);
+
 struct store_stats {
     uint64_t deltas, ops, aside, bytes, conflicts, missing_bodies;
     uint64_t entries[8]; /* shown, by kind */

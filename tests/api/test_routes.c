@@ -199,6 +199,18 @@ Test(routes, writers_are_listed_added_and_removed)
     cr_assert_eq(ask("DELETE", path_of(e, "/writers/zz"), AUTH, NULL), 404);
 }
 
+Test(routes, receipts)
+{
+    cr_assert_eq(ask("GET", "/receipts", "", NULL), 200);
+    cr_assert_not_null(strstr(text(&r.body), "\"receipts\":[{\"id\":\"r1\"}]"));
+    cr_assert_eq(ask("GET", "/receipts/r1", "", NULL), 200);
+    cr_assert_str_eq(reply_member(&r, "id"), "r1");
+    cr_assert_eq(ask("GET", "/receipts/r2", "", NULL), 404);
+    cr_assert_eq(ask("GET", "/receipts/r1/more", "", NULL), 404);
+    cr_assert_eq(ask("GET", "/receipts?limit=0", "", NULL), 400);
+    cr_assert_eq(ask("POST", "/receipts", AUTH, "{}"), 405);
+}
+
 Test(routes, methods_that_a_path_lacks)
 {
     static const struct {

@@ -342,6 +342,13 @@ static enum err text(struct api_call *call, const char *what)
     return ERR_OK;
 }
 
+static enum err receipts(struct api_call *call)
+{
+    size_t start;
+    enum err e = start_of(call->cursor, &start);
+    return e != ERR_OK ? e : text(call, "{\"receipts\":[{\"id\":\"r1\"}],\"next_cursor\":null}");
+}
+
 static enum err answer(struct fake *f, struct api_call *call)
 {
     switch (call->op) {
@@ -358,6 +365,8 @@ static enum err answer(struct fake *f, struct api_call *call)
     case API_WRITERS: return of_entry(f, call, "{\"writers\":[]}");
     case API_WRITER_ADD: return of_entry(f, call, "{\"writers\":[{}]}");
     case API_WRITER_REMOVE: return of_entry(f, call, "");
+    case API_RECEIPTS: return receipts(call);
+    case API_RECEIPT: return bytes_eq(call->name, bytes_str("r1")) ? text(call, "{\"id\":\"r1\"}") : ERR_NOT_FOUND;
     case API_STATUS: return text(call, "{\"name\":\"fake\"}");
     case API_METRICS: return text(call, "# HELP up up\n# TYPE up gauge\nup 1\n");
     case API_READY:

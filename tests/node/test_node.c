@@ -162,6 +162,47 @@ static enum err put(struct rig *r, const char *name, const char *text, void *ctx
     return e;
 }
 
+static void keep_receipt(struct rig *r, uint8_t number)
+{
+    struct store_receipt receipt = {.id = {0, number}, .json = bytes_str("{}")};
+    cr_assert_eq(node_keep_receipt(r->node, &receipt), ERR_OK);
+}
+
+Test(node, receipts_wait_for_a_disk_that_works)
+{
+    struct rig r;
+    rig_open(&r);
+    drain(&r);
+    keep_receipt(&r, 1);
+    drain(&r);
+    cr_assert_eq(store_receipt_count(r.store), 1);
+    r.disk.refuse = ERR_NO_SPACE;
+    keep_receipt(&r, 2);
+    keep_receipt(&r, 3);
+    drain(&r);
+    keep_receipt(&r, 4);
+    later(&r, NODE_REOPEN_MIN_MS);
+    cr_assert_eq(store_receipt_count(r.store), 1);
+    r.disk.refuse = ERR_OK;
+    later(&r, NODE_REOPEN_MAX_MS);
+    cr_assert_eq(store_receipt_count(r.store), 4);
+    rig_close(&r);
+}
+
+Test(node, receipts_share_a_commit)
+{
+    struct rig r;
+    rig_open(&r);
+    drain(&r);
+    r.jobs = 0;
+    for (uint8_t i = 1; i <= 100; i++)
+        keep_receipt(&r, i);
+    drain(&r);
+    cr_assert_eq(r.jobs, 1);
+    cr_assert_eq(store_receipt_count(r.store), 100);
+    rig_close(&r);
+}
+
 static bool shows(struct rig *r, const char *name, const char *text)
 {
     struct id id;
