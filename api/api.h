@@ -76,6 +76,9 @@ struct api_query {
  *   import (NDJSON rows {"kind":"model","model":{...}}, query kind= for bare records; `kind` of the call)
  *                         -> {"accepted":n,"failed":[{"row":i,"detail":".."}]}   rows count from 0
  *   verify {"kind","id"}|{} -> {"ok":b,"findings":[{"ok","check","subject","detail"}],"deltas":n}
+ *   charter -> {"mesh_id","name","founder","admission","about","contact","operators","members","removed","node","keys"}
+ *   members -> [{"key","role","standing","by","since","invitation","with"}]
+ *   charter-set {"fields":{..},"as"}   member-admit {"key","role","as"}   member-remove {"key","only","restate","drop","as"}
  * and these, which the process around it answers: tokens, token-new, token-rm, keys, key-new, key-export, key-import,
  * log, config, shutdown. Bounds: body at most API_ADMIN_BODY_MAX. */
 #define API_ADMIN_BODY_MAX (8u << 20)

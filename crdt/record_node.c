@@ -46,6 +46,9 @@ static const struct field_desc charter_fields[] = {
      .about = "Name of the mesh."},
     {.name = "admission", .type = FIELD_ENUM, .values = admissions, .fallback = "\"members\"",
      .about = "Whose deltas belong to the mesh: of any key, or of members only; the founder's to set."},
+    {.name = "about", .type = FIELD_STRING, .max = RECORD_META_MAX, .fallback = "\"\"", .about = "What the mesh is for."},
+    {.name = "contact", .type = FIELD_STRING, .rule = RULE_LINE, .max = RECORD_ITEM_MAX, .fallback = "\"\"",
+     .about = "Whom to ask for an invitation."},
     {0}};
 
 static const struct field_desc member_fields[] = {
@@ -54,6 +57,10 @@ static const struct field_desc member_fields[] = {
     {.name = "role", .type = FIELD_STRING, .rule = RULE_LINE, .max = RECORD_ITEM_MAX, .fallback = "\"member\"",
      .about = "What the member is to the mesh."},
     {.name = "removed", .type = FIELD_BOOL, .fallback = "false", .about = "The member is no longer of the mesh."},
+    {.name = "invitation", .type = FIELD_SHA256, .flags = FIELD_NULLABLE, .fallback = "null",
+     .about = "Public key of the invitation that brought it in, 64 hex digits."},
+    {.name = "with", .type = FIELD_SHA256, .flags = FIELD_NULLABLE, .fallback = "null",
+     .about = "The newcomer's other key that the same invitation brought in, 64 hex digits."},
     {0}};
 
 const struct kind_desc kind_node = {.kind = KIND_NODE, .singular = "node", .plural = "nodes",

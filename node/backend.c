@@ -252,11 +252,31 @@ static void bundle_answer(struct api_call *call, const struct node_result *r)
     buf_printf(&call->out, "{\"id\":\"%s\",\"verdict\":\"%s\"}", hex, verdict[r->verdict]);
 }
 
+/* Why a key that this node signs with may not write, where the mesh is the reason. */
+static void explain_denial(struct backend *b, struct api_call *call)
+{
+    const struct author *a = b->hooks.author(b->hooks.ctx, call->token, call->as);
+    struct standing s;
+    char hex[ID_HEX_SIZE];
+    if (a == NULL || store_standing(b->store, &a->key, &s) != ERR_OK || s.admitted)
+        return;
+    key_hex(hex, &a->key);
+    if (s.removed)
+        buf_printf(&call->detail, "the key %s was removed from the mesh; an operator may admit it again: souk mesh admit %s", hex, hex);
+    else
+        buf_printf(&call->detail,
+                   "the key %s is not a member of the mesh (or this node has not heard of it yet); ask an operator for souk mesh "
+                   "admit %s",
+                   hex, hex);
+}
+
 static void write_answer(struct backend *b, struct api_call *call, const struct node_result *r)
 {
     call->err = r->why;
     call->id_out = r->entry;
     call->created = r->created;
+    if (r->why == ERR_DENIED && call->detail.n == 0)
+        explain_denial(b, call);
     if (r->why != ERR_OK || call->op == API_DELETE)
         return;
     if (call->op == API_WRITER_ADD || call->op == API_WRITER_REMOVE) {
@@ -276,6 +296,10 @@ void backend_drain(struct backend *b, uint64_t now_ms)
             continue;
         if (w->import != NULL) {
             backend_import_result(w, &r);
+            continue;
+        }
+        if (w->mesh != NULL) {
+            backend_mesh_result(w, &r);
             continue;
         }
         struct api_call *call = w->call;

@@ -14,6 +14,8 @@ struct backend_hooks {
     void *ctx;
     /* The author that a token signs as; `as` names one for the admin socket (empty: "publisher"). NULL: none such. */
     struct author *(*author)(void *ctx, uint64_t token, struct bytes as);
+    /* The i-th author key of this node, in any order that stays; NULL after the last. */
+    struct author *(*author_at)(void *ctx, size_t i);
     /* api_backend.token, passed on. */
     unsigned (*token)(void *ctx, struct bytes bearer, uint64_t *token, unsigned *retry_s);
     /* Admin verbs that the backend does not know itself. Must end in api_call_done, then or later. */
@@ -42,6 +44,12 @@ struct backend *backend_new(struct node *node, struct store *store, const struct
 void backend_free(struct backend *b);
 struct api_backend backend_api(struct backend *b);
 void backend_set_api(struct backend *b, struct api *api); /* for /metrics */
+/* A mesh that was founded here: its charter, and in one of members this node's own keys, unless it is there already. */
+struct backend_founding {
+    struct author *founder;
+    enum mesh_admission admission;
+};
+SOUK_MUST_USE enum err backend_found(struct backend *b, const struct backend_founding *f);
 /* Answers calls whose writes were committed. Call after draining the node's actions. */
 void backend_drain(struct backend *b, uint64_t now_ms);
 /* From now on readyz fails (graceful stop). */

@@ -21,7 +21,7 @@ static void tell_net(struct backend *b, struct net_event event)
 }
 
 /* The string member `name` of the call's JSON body, borrowed from *root; NULL after answering the call. */
-static const char *text_member(struct api_call *call, const char *name, json_t **root)
+const char *backend_text_member(struct api_call *call, const char *name, json_t **root)
 {
     *root = json_loadb((const char *)call->body.p, call->body.n, 0, NULL);
     const char *text = json_string_value(json_object_get(*root, name));
@@ -43,7 +43,7 @@ static void admin_peers(struct backend *b, struct api_call *call)
 static void admin_peer_add(struct backend *b, struct api_call *call)
 {
     json_t *root;
-    const char *address = text_member(call, "address", &root);
+    const char *address = backend_text_member(call, "address", &root);
     if (address == NULL)
         return;
     if (strlen(address) >= NET_ADDR_MAX || !config_peer_valid(bytes_str(address))) {
@@ -82,7 +82,7 @@ static void admin_peer(struct backend *b, struct api_call *call, enum net_event_
 {
     json_t *root;
     struct key key;
-    const char *id = text_member(call, "id", &root);
+    const char *id = backend_text_member(call, "id", &root);
     if (id == NULL)
         return;
     bool found = find_peer(b, id, kind, &key);
@@ -203,6 +203,6 @@ void backend_admin(struct backend *b, struct api_call *call)
         admin_verify(b, call);
     else if (strcmp(verb, "import") == 0)
         backend_import(b, call);
-    else
+    else if (!backend_mesh(b, call))
         b->hooks.admin(b->hooks.ctx, call);
 }

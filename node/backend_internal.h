@@ -1,6 +1,7 @@
 /*
  * What the parts of the backend share: backend.c (dispatch, entries, writes), backend_read.c (history, changes,
- * writers), backend_status.c (status, readiness, metrics, the page), backend_admin.c (admin verbs, import).
+ * writers), backend_status.c (status, readiness, metrics, the page), backend_admin.c (admin verbs), backend_import.c,
+ * backend_mesh.c (who is in the mesh) and backend_members.c (changes of it).
  */
 #ifndef SOUK_NODE_BACKEND_INTERNAL_H
 #define SOUK_NODE_BACKEND_INTERNAL_H
@@ -23,10 +24,13 @@ struct backend {
 };
 
 /* Who waits for a write: a call of its own, or one row of an import. The ctx of every node_write. */
+struct json_t; /* jansson */
 struct import_run;
+struct mesh_run;
 struct waiter {
     struct api_call *call;
-    struct import_run *import; /* NULL: the call waits for this write alone */
+    struct import_run *import; /* or */
+    struct mesh_run *mesh;     /* both NULL: the call waits for this write alone */
     size_t row;
 };
 struct waiter *backend_waiter(struct api_call *call); /* freed by backend_drain, or by the caller if the write was refused */
@@ -55,6 +59,12 @@ void backend_dashboard(struct backend *b, struct api_call *call);
 void backend_put_peers(struct backend *b, struct buf *out);
 
 void backend_admin(struct backend *b, struct api_call *call);
+/* Verbs about the charter and the members; false: not one of them. */
+bool backend_mesh(struct backend *b, struct api_call *call);
+/* The result of one write of such a verb. */
+void backend_mesh_result(struct waiter *w, const struct node_result *r);
+/* The string member `name` of the call's JSON body, borrowed from *root; NULL after answering the call. */
+const char *backend_text_member(struct api_call *call, const char *name, struct json_t **root);
 void backend_import(struct backend *b, struct api_call *call);
 /* The result of one row of an import; w belongs to the import. */
 void backend_import_result(struct waiter *w, const struct node_result *r);

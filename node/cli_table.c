@@ -83,6 +83,21 @@ static const struct cli_option token_options[] = {
 static const struct cli_option writer_rm_options[] = {
     AS, {"restate", NULL, "First put the present content again as the owner's, so that it stays."}, END};
 
+static const struct cli_option charter_options[] = {
+    {"as", "NAME", "Sign as this author key (default: the founder's, else an operator's)."}, END};
+
+static const struct cli_option admit_options[] = {
+    {"role", "ROLE", "What the key is to the mesh: operator may admit and remove others; any other word is a remark (default member)."},
+    {"as", "NAME", "Sign as this author key (default: the founder's, else an operator's)."},
+    END};
+
+static const struct cli_option remove_options[] = {
+    {"only", NULL, "This key alone, not the other one that the same invitation brought in."},
+    {"restate", NULL, "An operator's: keep what it admitted and removed, as the founder's word."},
+    {"drop", NULL, "An operator's: undo what it admitted and removed."},
+    {"as", "NAME", "Sign as this author key (default: the founder's, else an operator's)."},
+    END};
+
 static const struct cli_verb verbs[] = {
     {"run", "", 0, 0, run_options, "Run a node in the foreground.",
      "Creates the directory, its keys and its mesh on first start: a new open mesh unless --mesh names one to join. "
@@ -116,6 +131,18 @@ static const struct cli_verb verbs[] = {
     {"peer rm", "ID", 1, 1, NULL, "Forget a peer.", NULL, cli_peer_change},
     {"peer ban", "ID", 1, 1, NULL, "Close the connection to a peer and accept no other.", NULL, cli_peer_change},
     {"peer unban", "ID", 1, 1, NULL, "Allow a banned peer again.", NULL, cli_peer_change},
+    {"mesh charter", "show | set KEY=VALUE...", 1, 16, charter_options, "Show the rules of the mesh, or change them.",
+     "The fields are admission (open or members; the founder's alone to set), about and contact; an empty value takes one "
+     "away. In a mesh of members only admitted keys write; whoever is not admitted may read. Making a mesh one of members "
+     "admits this node's own keys.",
+     cli_mesh_charter},
+    {"mesh ls", "", 0, 0, NULL, "Founder, operators, members and removed keys.", NULL, cli_mesh_ls},
+    {"mesh admit", "KEY", 1, 1, admit_options, "Admit an author's or a node's key to the mesh.",
+     "A key that was removed is admitted again. Only the founder makes operators.", cli_mesh_admit},
+    {"mesh remove", "KEY", 1, 1, remove_options, "Remove a key from the mesh.",
+     "Its entries are hidden, its later writes count nowhere, and its connections close; what others built on its writes "
+     "stays. Only the founder removes an operator, and what the operator admitted is kept only with --restate.",
+     cli_mesh_remove},
     {"sync", "", 0, 0, sync_options, "Compare sets with the peers now.", NULL, cli_sync},
     {"conflicts", "", 0, 0, NULL, "Entries that were edited on two sides at once.", NULL, cli_conflicts},
     {"token new", "--scope SCOPE", 0, 0, token_options, "Make a token for the HTTP API; it is shown once.", NULL,

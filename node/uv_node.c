@@ -185,6 +185,14 @@ struct author *server_token_author(void *ctx, uint64_t token, struct bytes as)
     return server_author(s, name);
 }
 
+struct author *server_author_at(void *ctx, size_t i)
+{
+    struct local_author *a = ((struct server *)ctx)->authors;
+    while (a != NULL && i-- > 0)
+        a = a->next;
+    return a != NULL ? &a->author : NULL;
+}
+
 unsigned server_token(void *ctx, struct bytes bearer, uint64_t *token, unsigned *retry_s)
 {
     struct server *s = ctx;

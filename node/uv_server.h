@@ -71,6 +71,7 @@ void server_job_done(void *ctx, struct store_job *job, enum err err);
 void server_drain_quietly(void *ctx); /* sends nothing: for the HTTP rim's own `after` */
 void server_signal(uv_signal_t *handle, int number);
 struct author *server_token_author(void *ctx, uint64_t token, struct bytes as);
+struct author *server_author_at(void *ctx, size_t i);
 unsigned server_token(void *ctx, struct bytes bearer, uint64_t *token, unsigned *retry_s);
 
 /* uv_start.c */

@@ -4,7 +4,6 @@
  */
 #include "node/uv_server.h"
 
-#include "crdt/codec.h"
 #include "node/describe.h"
 
 #include <assert.h>
@@ -121,6 +120,7 @@ static void start_backend(struct server *s)
     memcpy(config.cursor_secret, secret.b, sizeof config.cursor_secret);
     struct backend_hooks hooks = {.ctx = s,
                                   .author = server_token_author,
+                                  .author_at = server_author_at,
                                   .token = server_token,
                                   .admin = server_admin,
                                   .defer = server_defer,
@@ -174,29 +174,14 @@ static enum err start_http(struct server *s, struct buf *why)
 /* The founder's own node says once how the mesh admits. */
 static void start_charter(struct server *s)
 {
-    struct entry_info info;
-    struct id entry;
-    struct buf name = {0}, value = {0};
     struct author *founder = server_author(s, DIR_FOUNDER);
     if (!s->mesh.founded_here || founder == NULL || !key_eq(&founder->key, &s->mesh.founder))
         return;
-    entry_id(&entry, KIND_CHARTER, &s->mesh.founder, bytes_str(s->mesh.name));
-    enum err err = store_entry(s->store, &entry, &info, &name);
-    buf_close(&name);
-    if (err == ERR_OK)
-        return;
-    mp_put_str(&value, bytes_str(s->mesh.admission == ADMISSION_OPEN ? "open" : "members"));
-    struct field field = {.name = bytes_str("admission"), .value = buf_view(&value)};
-    struct node_write w = {.action = WRITE_PUT,
-                           .kind = KIND_CHARTER,
-                           .owner = s->mesh.founder,
-                           .name = bytes_str(s->mesh.name),
-                           .author = founder,
-                           .change = {.mode = CHANGE_PATCH, .field_count = 1, .fields = &field}};
-    err = node_write(s->node, &w);
+    struct backend_founding f = {.founder = founder,
+                                 .admission = s->mesh.admission == ADMISSION_OPEN ? MESH_OPEN : MESH_MEMBERS};
+    enum err err = backend_found(s->backend, &f);
     if (err != ERR_OK)
         uv_log(&s->log, LOG_NODE, LOG_ERROR, "the mesh's charter was not written: %s", err_text(err));
-    buf_close(&value);
 }
 
 #define DESCRIBE_MIN_MS 1000

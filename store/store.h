@@ -28,6 +28,19 @@ void store_close(struct store *s);
 SOUK_MUST_USE enum err store_set_founder(struct store *s, const struct key *founder, struct bytes mesh_name);
 bool store_founder(const struct store *s, struct key *founder, struct buf *mesh_name); /* false: not known yet */
 
+/* ---- who is in the mesh (MODEL 6), as of the last commit; any thread ---------------------------------------- */
+
+enum mesh_admission { MESH_NO_CHARTER, MESH_MEMBERS, MESH_OPEN };
+SOUK_MUST_USE enum err store_admission(const struct store *s, enum mesh_admission *out);
+
+struct standing {
+    bool founder, operator; /* the founder is not called an operator as well                          */
+    bool member;            /* its member entry is there and does not say removed                     */
+    bool removed;           /* that entry says so, and nothing else keeps the key in                  */
+    bool admitted;          /* its deltas belong to the set                                           */
+};
+SOUK_MUST_USE enum err store_standing(const struct store *s, const struct key *k, struct standing *out);
+
 /* ---- the writer's side ------------------------------------------------------------------------------------ */
 
 enum verdict {
