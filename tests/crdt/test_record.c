@@ -70,8 +70,8 @@ Test(record, defaults_of_the_other_kinds)
         "{\"node_id\":\"" AB "\",\"name\":\"n\",\"owner_id\":\"" ONE "\",\"http_url\":null,\"mesh_addresses\":[],\"region\":\"\","
         "\"version\":\"\",\"deployments\":[],\"capacity\":{\"vcpus\":null,\"memory_mb\":null,\"disk_gb\":null,\"vram_gb\":null},"
         "\"created_at\":1763000000,\"updated_at\":1763000123}");
-    expect_shown(KIND_CHARTER, &none, "mesh", "{\"name\":\"mesh\",\"admission\":\"members\"}");
-    expect_shown(KIND_MEMBER, &none, "k", "{\"name\":\"k\",\"role\":\"member\",\"removed\":false}");
+    expect_shown(KIND_CHARTER, &none, "mesh", "{\"name\":\"mesh\",\"admission\":\"members\",\"about\":\"\",\"contact\":\"\"}");
+    expect_shown(KIND_MEMBER, &none, "k", "{\"name\":\"k\",\"role\":\"member\",\"removed\":false,\"invitation\":null,\"with\":null}");
 }
 
 /* A table that keeps its own rules: defaults that fit, bounds that are bounds, a sentence for each field. */
@@ -160,7 +160,7 @@ Test(record, misfits_are_foreign_and_unknown_fields_follow)
     mp_put_float(add(&m, "zeta"), 0.5);             /* unknown                       */
     mp_put_nil(add(&m, "zz"));                      /* unknown and removed           */
     expect_shown(KIND_CHARTER, done(&m), "mesh",
-        "{\"name\":\"mesh\",\"admission\":\"members\",\"foreign\":{\"admission\":5,\"foreign\":\"x\",\"name\":\"y\"},\"zeta\":0.5}");
+        "{\"name\":\"mesh\",\"admission\":\"members\",\"about\":\"\",\"contact\":\"\",\"foreign\":{\"admission\":5,\"foreign\":\"x\",\"name\":\"y\"},\"zeta\":0.5}");
     made_close(&m);
 }
 
@@ -168,7 +168,7 @@ Test(record, a_removed_field_shows_its_default)
 {
     struct made m = {0};
     mp_put_nil(add(&m, "admission"));
-    expect_shown(KIND_CHARTER, done(&m), "mesh", "{\"name\":\"mesh\",\"admission\":\"members\"}");
+    expect_shown(KIND_CHARTER, done(&m), "mesh", "{\"name\":\"mesh\",\"admission\":\"members\",\"about\":\"\",\"contact\":\"\"}");
     made_close(&m);
 }
 
