@@ -30,15 +30,34 @@ static bool is_plain(uint8_t c)
     return c >= 0x20 && c != '"' && c != '\\';
 }
 
+/* Of eight bytes, is there one that is below 0x20, a quote or a backslash? May say yes where there is none. */
+static bool maybe_not_plain(const uint8_t *p)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    uint64_t x, quote, backslash;
+    memcpy(&x, p, sizeof x);
+    quote = x ^ ones * '"';
+    backslash = x ^ ones * '\\';
+    return (((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & tops;
+}
+
+/* The first byte from i on that cannot stand for itself, or the end. */
+static size_t plain_end(struct bytes s, size_t i)
+{
+    while (s.n - i >= 8 && !maybe_not_plain(s.p + i))
+        i += 8;
+    while (i < s.n && is_plain(s.p[i]))
+        i++;
+    return i;
+}
+
 void json_put_string(struct buf *out, struct bytes utf8)
 {
     uint8_t *room = buf_grow(out, utf8.n + 2);
     *room = '"';
     out->n++;
     for (size_t i = 0; i < utf8.n;) {
-        size_t run = i;
-        while (run < utf8.n && is_plain(utf8.p[run]))
-            run++;
+        size_t run = plain_end(utf8, i);
         buf_put(out, utf8.p + i, run - i);
         if (run < utf8.n) {
             const char *text = escape(utf8.p[run]);
@@ -64,7 +83,7 @@ void json_put_float(struct buf *out, double v)
     buf_put_str(out, text);
 }
 
-static void put_uint(struct buf *out, uint64_t v)
+void json_put_uint(struct buf *out, uint64_t v)
 {
     char text[20];
     size_t at = sizeof text;
@@ -78,7 +97,7 @@ static void put_int(struct buf *out, int64_t v)
 {
     if (v < 0)
         buf_put_u8(out, '-');
-    put_uint(out, v < 0 ? -(uint64_t)v : (uint64_t)v);
+    json_put_uint(out, v < 0 ? -(uint64_t)v : (uint64_t)v);
 }
 
 static void put_base64(struct buf *out, struct bytes raw)
@@ -102,7 +121,7 @@ static void put_value(struct buf *out, struct mp_reader *r, unsigned depth)
     case MP_NONE: buf_put_str(out, "null"); break;
     case MP_NIL: mp_nil(r); buf_put_str(out, "null"); break;
     case MP_BOOL: buf_put_str(out, mp_bool(r) ? "true" : "false"); break;
-    case MP_UINT: put_uint(out, mp_uint(r)); break;
+    case MP_UINT: json_put_uint(out, mp_uint(r)); break;
     case MP_INT: put_int(out, mp_int(r)); break;
     case MP_FLOAT: json_put_float(out, mp_float(r)); break;
     case MP_STR: json_put_string(out, mp_str(r)); break;
@@ -163,9 +182,19 @@ void json_time(char out[25], uint64_t hlc_time)
     }
     civil(seconds / 86400, &year, &month, &day);
     unsigned of_day = (unsigned)(seconds % 86400);
-    char text[80];
-    int n = snprintf(text, sizeof text, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year, month, day, of_day / 3600,
-                     of_day / 60 % 60, of_day % 60, (unsigned)(ms % 1000));
-    assert(n == 24);
-    memcpy(out, text, (size_t)n + 1);
+    const struct {
+        unsigned value, width;
+        char after;
+    } parts[] = {{year, 4, '-'}, {month, 2, '-'}, {day, 2, 'T'}, {of_day / 3600, 2, ':'}, {of_day / 60 % 60, 2, ':'},
+                 {of_day % 60, 2, '.'}, {(unsigned)(ms % 1000), 3, 'Z'}};
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        unsigned rest = parts[i].value;
+        for (unsigned k = parts[i].width; k > 0; k--, rest /= 10)
+            out[at + k - 1] = (char)('0' + rest % 10);
+        at += parts[i].width;
+        out[at++] = parts[i].after;
+    }
+    assert(at == 24);
+    out[at] = '\0';
 }

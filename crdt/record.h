@@ -117,6 +117,28 @@ struct record_meta {
 };
 void record_json(const struct kind_desc *kind, const struct merged *record,
                  const struct record_meta *meta, struct buf *out);
+
+/* The same JSON as it is kept: what can be made again stands as the byte FF, which no UTF-8 text has, and a code.
+ *   FF a b           the described fields a to b - 1 (b <= RECORD_FIELDS_MAX) that have a default, with it
+ *   FF 80, 81, 82    hex of the entry's id, of its owner, of its revision
+ *   FF 83, 32 bytes  their hex
+ * What a field's default is belongs to the build: record_schema_id tells apart the forms of two builds. */
+#define SHORT_MARK 0xff
+enum short_code { SHORT_ENTRY = 0x80, SHORT_OWNER, SHORT_REVISION, SHORT_HEX };
+struct short_names {
+    struct id entry, revision;
+    struct key owner;
+};
+void record_short(const struct kind_desc *kind, const struct merged *record,
+                  const struct record_meta *meta, struct buf *out);
+/* Writes one code other than a run of fields; `bytes` (32) for SHORT_HEX only, else NULL. */
+void short_put(struct buf *out, enum short_code code, const uint8_t *bytes);
+/* Appends the JSON in full. ERR_CORRUPT: a code that is cut short or names no field. */
+SOUK_MUST_USE enum err short_expand(const struct kind_desc *kind, const struct short_names *names, struct bytes text,
+                                    struct buf *out);
+/* A hash over everything in the tables that JSON depends on. */
+void record_schema_id(struct id *out);
+
 /* Writes `{"kind":"model","model":{"name":...}}` with these fields (by increasing name), no defaults, and none that
  * does not fit: a line that `import jsonl` takes back unchanged. Without a newline. */
 void record_line(const struct kind_desc *kind, struct bytes name, const struct field *fields, size_t n, struct buf *out);
@@ -128,6 +150,7 @@ bool record_price(const struct merged *record, const char *unit, uint64_t *pico)
  * has one text: integers exact, floats in the shortest form that reads back the same, bin as base64, members as stored. */
 void json_put_value(struct buf *out, struct bytes value);
 void json_put_string(struct buf *out, struct bytes utf8);
+void json_put_uint(struct buf *out, uint64_t v);
 void json_put_float(struct buf *out, double v); /* finite */
 /* RFC 3339 with milliseconds, UTC: 24 characters and the NUL. */
 void json_time(char out[25], uint64_t hlc_time);

@@ -1,8 +1,10 @@
 /*
- * A record as JSON: as readers see it, with every default (record_json), and as it is carried from catalogue to catalogue,
- * without (record_line). Runs on every entry that is stored, so it allocates nothing but the output.
+ * A record as JSON: as it is kept, short (record_short), and as it is carried from catalogue to catalogue, without defaults
+ * (record_line). Runs on every entry that is stored, so it allocates nothing but the output. What the short form leaves
+ * out is put back by record_short.c.
  */
 #include "crdt/decimal.h"
+#include "crdt/hlc.h"
 #include "crdt/record_tables.h"
 
 #include <assert.h>
@@ -11,6 +13,7 @@
 struct writer {
     struct buf *out;
     bool first; /* no member of the present object is written yet */
+    size_t run_from, run_to; /* described fields that show their defaults and are not written yet */
 };
 
 static void put_text(struct buf *out, const char *s, size_t n)
@@ -19,8 +22,30 @@ static void put_text(struct buf *out, const char *s, size_t n)
     out->n += n;
 }
 
+static void end_run(struct writer *w)
+{
+    if (w->run_from == w->run_to)
+        return;
+    assert(w->run_from < w->run_to && w->run_to <= RECORD_FIELDS_MAX);
+    buf_put_u8(w->out, SHORT_MARK);
+    buf_put_u8(w->out, (uint8_t)w->run_from);
+    buf_put_u8(w->out, (uint8_t)w->run_to);
+    w->run_from = w->run_to = 0;
+    w->first = false;
+}
+
+static void leave_default(struct writer *w, size_t i)
+{
+    if (w->run_to != i || w->run_from == w->run_to) {
+        end_run(w);
+        w->run_from = i;
+    }
+    w->run_to = i + 1;
+}
+
 static void member(struct writer *w, const char *name)
 {
+    end_run(w);
     size_t n = strlen(name);
     uint8_t *p = buf_grow(w->out, n + 4);
     size_t at = 0;
@@ -37,6 +62,7 @@ static void member(struct writer *w, const char *name)
 
 static void member_text(struct writer *w, struct bytes name)
 {
+    end_run(w);
     if (!w->first)
         buf_put_u8(w->out, ',');
     json_put_string(w->out, name);
@@ -130,41 +156,44 @@ static void put_described(struct buf *out, const struct field_desc *d, struct by
         json_put_value(out, value);
 }
 
-static void put_default(struct buf *out, const struct field_desc *d)
+void record_put_default(struct buf *out, const struct field_desc *d)
 {
+    assert(d->fallback != NULL);
+    struct writer w = {.out = out, .first = out->n == 0 || out->p[out->n - 1] == '{'};
+    member(&w, d->name);
     if (d->type == FIELD_OBJECT)
         put_object(out, d->fields, (struct bytes){0});
     else
         put_text(out, d->fallback, strlen(d->fallback));
 }
 
-static void put_seconds(struct buf *out, uint64_t hlc_time)
-{
-    buf_printf(out, "%llu", (unsigned long long)((hlc_time >> 16) / 1000));
-}
-
-static void put_hex(struct buf *out, const uint8_t b[ID_BYTES])
-{
-    char hex[ID_HEX_SIZE];
-    hex_encode(hex, b, ID_BYTES);
-    buf_put_u8(out, '"');
-    put_text(out, hex, ID_HEX_SIZE - 1);
-    buf_put_u8(out, '"');
-}
-
-static void put_by_node(struct writer *w, const struct kind_desc *kind, const struct field_desc *d, const struct record_meta *meta)
+static void put_known_hex(struct writer *w, const struct field_desc *d, enum short_code which)
 {
     member(w, d->name);
+    buf_put_u8(w->out, '"');
+    short_put(w->out, which, NULL);
+    buf_put_u8(w->out, '"');
+}
+
+static void put_time(struct writer *w, const struct field_desc *d, uint64_t hlc_time)
+{
+    member(w, d->name);
+    json_put_uint(w->out, hlc_ms(hlc_time) / 1000);
+}
+
+static void put_by_node(struct writer *w, const struct kind_desc *kind, size_t i, const struct record_meta *meta)
+{
+    const struct field_desc *d = &kind->fields[i];
     if (kind->id_field != NULL && strcmp(d->name, kind->id_field) == 0)
-        put_hex(w->out, meta->id.b);
+        put_known_hex(w, d, SHORT_ENTRY);
     else if (strcmp(d->name, "owner_id") == 0)
-        put_hex(w->out, meta->owner.b);
+        put_known_hex(w, d, SHORT_OWNER);
     else if (strcmp(d->name, "created_at") == 0)
-        put_seconds(w->out, meta->created_at);
+        put_time(w, d, meta->created_at);
     else if (strcmp(d->name, "updated_at") == 0)
-        put_seconds(w->out, meta->updated_at);
+        put_time(w, d, meta->updated_at);
     else
-        put_default(w->out, d);
+        leave_default(w, i);
 }
 
 static bool is_removed(const struct merged_field *f)
@@ -249,8 +278,9 @@ static void put_left(struct writer *w, const struct kind_desc *kind, const struc
     }
 }
 
-static void put_row(struct writer *w, const struct field_desc *d, const struct merged *record, struct marks *shown)
+static void put_row(struct writer *w, const struct kind_desc *kind, size_t at, const struct merged *record, struct marks *shown)
 {
+    const struct field_desc *d = &kind->fields[at];
     size_t i = find(record, bytes_str(d->name));
     bool stored = i < record->field_count && !is_removed(&record->fields[i]);
     if (stored && field_fits(d, record->fields[i].field.value)) {
@@ -258,12 +288,11 @@ static void put_row(struct writer *w, const struct field_desc *d, const struct m
         put_described(w->out, d, record->fields[i].field.value);
         mark(shown, i);
     } else if (d->fallback != NULL) {
-        member(w, d->name);
-        put_default(w->out, d);
+        leave_default(w, at);
     }
 }
 
-void record_json(const struct kind_desc *kind, const struct merged *record, const struct record_meta *meta, struct buf *out)
+void record_short(const struct kind_desc *kind, const struct merged *record, const struct record_meta *meta, struct buf *out)
 {
     struct marks shown;
     size_t words = (record->field_count + 63) / 64;
@@ -271,17 +300,19 @@ void record_json(const struct kind_desc *kind, const struct merged *record, cons
     memset(shown.bits, 0, words * sizeof *shown.bits);
     struct writer w = {.out = out, .first = true};
     buf_put_u8(out, '{');
-    for (const struct field_desc *d = kind->fields; d->name != NULL; d++) {
+    for (size_t i = 0; kind->fields[i].name != NULL; i++) {
+        const struct field_desc *d = &kind->fields[i];
         if (d->flags & FIELD_BY_NODE) {
-            put_by_node(&w, kind, d, meta);
+            put_by_node(&w, kind, i, meta);
         } else if (strcmp(d->name, "name") == 0) {
             member(&w, d->name);
             json_put_string(out, meta->name);
         } else {
-            put_row(&w, d, record, &shown);
+            put_row(&w, kind, i, record, &shown);
         }
     }
     put_left(&w, kind, record, &shown);
+    end_run(&w);
     buf_put_u8(out, '}');
 }
 

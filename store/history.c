@@ -48,6 +48,10 @@ static enum err get_op(struct view_of *v, const struct id *op, struct op_row *ou
 {
     struct dbkey key;
     struct mark_row mark;
+    if (v->row.op_count == 1) {
+        *out = v->row.only;
+        return id_eq(op, &v->row.only_op) ? ERR_OK : ERR_NOT_FOUND;
+    }
     dbkey_pair(&key, FAMILY_OP, &v->entry, op);
     enum err e = get(v, &key, &v->op_bytes);
     if (e == ERR_OK)
@@ -124,7 +128,7 @@ enum err store_history(const struct store *s, const struct id *entry, const stru
     if (e == ERR_OK && page->limit > 0 && v.row.op_count > 1) {
         e = list_indexed(&v, &l);
     } else if (e == ERR_OK && page->limit > 0 && v.row.op_count == 1) {
-        struct item only = {.time = v.row.first_time, .id = v.row.first_op};
+        struct item only = {.time = v.row.only.time, .id = v.row.only_op};
         if (page->before == NULL || item_cmp(&only, page->before) < 0)
             list_op(&v, &only.id, &l, &e);
     }
@@ -134,7 +138,7 @@ enum err store_history(const struct store *s, const struct id *entry, const stru
 
 /* ---- one old op ---- */
 
-static void show_revision(const struct view_of *v, const struct op_row *row, const struct id *op, struct buf *out)
+static enum err show_revision(const struct view_of *v, const struct op_row *row, const struct id *op, struct buf *out)
 {
     assert(row->verb == VERB_PUT);
     struct show_heads heads = {.n = 1};
@@ -148,9 +152,14 @@ static void show_revision(const struct view_of *v, const struct op_row *row, con
         heads.heads[0].body = &heads.bodies[0];
     revision_id(&view.revision, op, 1);
     resolve(heads.heads, 1, &m);
-    view_json(out, &view);
+    struct buf text = {0};
+    view_short(&text, &view);
+    struct short_names names = {.entry = view.id, .owner = view.owner, .revision = view.revision};
+    enum err e = short_expand(view.kind, &names, buf_view(&text), out);
+    buf_close(&text);
     merged_close(&m);
     show_close(&heads);
+    return e;
 }
 
 enum err store_revision(const struct store *s, const struct id *entry, const struct id *op, struct buf *out)
@@ -170,7 +179,7 @@ enum err store_revision(const struct store *s, const struct id *entry, const str
         e = get(&v, &key, &v.scratch);
     }
     if (e == ERR_OK)
-        show_revision(&v, &row, op, out);
+        e = show_revision(&v, &row, op, out);
     close_view(&v);
     return e;
 }

@@ -1,18 +1,24 @@
 /*
- * The entry as a reader gets it: `{"model":{...},"meta":{...` without the end, which the sender appends. A pure function
- * of the heads looked at. Owns the members of `meta`; the record itself is written by crdt/record.c.
+ * The entry as a reader gets it: `{"model":{...},"meta":{...` without the end, which the sender appends; in the short form of
+ * crdt/record.h. A pure function of the heads looked at. Owns the members of `meta`; the record itself is written by
+ * crdt/record_json.c.
  */
 #include "crdt/record.h"
 #include "store/work.h"
 
 #include <assert.h>
 
-static void put_hex(struct buf *out, const char *before, const uint8_t id[ID_BYTES])
+static void put_hex(struct buf *out, const char *before, enum short_code code, const uint8_t *bytes)
 {
     buf_put_str(out, before);
-    hex_encode((char *)buf_grow(out, ID_HEX_SIZE), id, ID_BYTES);
-    out->n += ID_HEX_SIZE - 1;
+    short_put(out, code, bytes);
     buf_put_u8(out, '"');
+}
+
+static void put_author(struct buf *out, const struct key *author, const struct key *owner)
+{
+    bool same = key_eq(author, owner);
+    put_hex(out, ",\"author\":\"", same ? SHORT_OWNER : SHORT_HEX, same ? NULL : author->b);
 }
 
 static void put_time(struct buf *out, const char *before, uint64_t time)
@@ -69,29 +75,24 @@ static void put_meta(struct buf *out, const struct view *v, const struct record_
 {
     assert(v->kind != NULL && v->heads->n > 0);
     size_t newest = newest_put(v->heads);
-    put_hex(out, ",\"meta\":{\"id\":\"", v->id.b);
+    put_hex(out, ",\"meta\":{\"id\":\"", SHORT_ENTRY, NULL);
     buf_put_str(out, ",\"kind\":\"");
     buf_put_str(out, v->kind->singular);
-    put_hex(out, "\",\"owner\":\"", v->owner.b);
+    put_hex(out, "\",\"owner\":\"", SHORT_OWNER, NULL);
     buf_put_str(out, ",\"name\":");
     json_put_string(out, v->name);
-    put_hex(out, ",\"revision\":\"", v->revision.b);
+    put_hex(out, ",\"revision\":\"", SHORT_REVISION, NULL);
     put_time(out, ",\"created_at\":\"", meta->created_at);
     put_time(out, ",\"updated_at\":\"", meta->updated_at);
-    put_hex(out, ",\"author\":\"", v->heads->heads[newest].author.b);
-    put_hex(out, ",\"delta\":\"", v->heads->deltas[newest].b);
+    put_author(out, &v->heads->heads[newest].author, &v->owner);
+    put_hex(out, ",\"delta\":\"", SHORT_HEX, v->heads->deltas[newest].b);
     buf_put_str(out, ",\"heads\":");
-    char digits[24], *p = digits + sizeof digits;
-    uint64_t n = v->head_count;
-    do
-        *--p = (char)('0' + n % 10);
-    while ((n /= 10) > 0);
-    buf_put(out, p, (size_t)(digits + sizeof digits - p));
+    json_put_uint(out, v->head_count);
     put_conflicts(out, v->conflicts);
     buf_put_str(out, v->merged->incomplete ? ",\"incomplete\":true" : ",\"incomplete\":false");
 }
 
-void view_json(struct buf *out, const struct view *v)
+void view_short(struct buf *out, const struct view *v)
 {
     assert(v->heads->n <= MODEL_HEADS_READ && !v->merged->deleted);
     struct record_meta meta = {.id = v->id, .owner = v->owner, .name = v->name, .created_at = v->created,
@@ -103,6 +104,6 @@ void view_json(struct buf *out, const struct view *v)
     buf_put_str(out, "{\"");
     buf_put_str(out, v->kind->singular);
     buf_put_str(out, "\":");
-    record_json(v->kind, v->merged, &meta, out);
+    record_short(v->kind, v->merged, &meta, out);
     put_meta(out, v, &meta);
 }

@@ -95,6 +95,8 @@ struct work_entry *work_entry(struct work *w, const struct id *id)
     e = entry_add(w, id);
     e->row = row;
     e->row.name.p = arena_dup(&w->arena, row.name.p, row.name.n);
+    if (row.only.parents.n > 0)
+        e->row.only.parents.p = arena_dup(&w->arena, row.only.parents.p, row.only.parents.n);
     remember_missing(w, e);
     return e;
 }
@@ -236,6 +238,18 @@ static void load_mark(struct work *w, struct work_op *x)
         work_corrupt(w);
 }
 
+static void load_op_row(struct work *w, struct work_op *x)
+{
+    struct dbkey key;
+    dbkey_pair(&key, FAMILY_OP, &x->entry->id, &x->id);
+    if (!work_get(w, dbkey_view(&key)))
+        return;
+    if (op_row_get(buf_view(&w->row), &x->row) != ERR_OK)
+        work_corrupt(w);
+    x->held = true;
+    x->row.parents.p = arena_dup(&w->arena, x->row.parents.p, x->row.parents.n);
+}
+
 struct work_op *work_op(struct work *w, struct work_entry *e, const struct id *id)
 {
     struct work_op *x = table_get(&w->ops, &e->id, id);
@@ -244,15 +258,14 @@ struct work_op *work_op(struct work *w, struct work_entry *e, const struct id *i
     x = op_add(w, e, id);
     if (e->fresh)
         return x;
-    struct dbkey key;
-    dbkey_pair(&key, FAMILY_OP, &e->id, id);
-    if (work_get(w, dbkey_view(&key))) {
-        if (op_row_get(buf_view(&w->row), &x->row) != ERR_OK)
-            work_corrupt(w);
+    if (e->row.op_count == 1 && id_eq(id, &e->row.only_op)) {
+        x->row = e->row.only;
         x->held = true;
-        x->mark.flags = x->row.flags;
-        x->row.parents.p = arena_dup(&w->arena, x->row.parents.p, x->row.parents.n);
+    } else if (e->row.op_count > 1) {
+        load_op_row(w, x);
     }
+    if (x->held)
+        x->mark.flags = x->row.flags;
     load_mark(w, x);
     return x;
 }
@@ -266,7 +279,7 @@ struct work_op *work_op_new(struct work *w, struct work_entry *e, const struct i
             load_mark(w, x);
     }
     assert(!x->held);
-    x->held = x->fresh = x->dirty = true;
+    x->held = x->dirty = x->row_due = true;
     return x;
 }
 
@@ -289,7 +302,7 @@ void work_entry_ops(struct work *w, struct work_entry *e, bool (*each)(void *, s
 {
     if (e->row.op_count <= 1) {
         if (e->row.op_count == 1)
-            each(ctx, work_op(w, e, &e->row.first_op));
+            each(ctx, work_op(w, e, &e->row.only_op));
         return;
     }
     struct dbkey prefix, last;
@@ -339,7 +352,8 @@ static void flush_mark(struct work *w, const struct work_op *x)
 {
     assert(x->dirty && !x->queued);
     bool counted = x->mark.named > 0 || x->mark.covered > 0 || x->mark.erased > 0;
-    if (x->fresh && !counted && !x->mark_stored)
+    bool row_is_due = x->row_due || (x->held && x->entry->row.op_count == 1);
+    if (row_is_due && !counted && !x->mark_stored)
         return;
     struct dbkey key;
     dbkey_pair(&key, FAMILY_MARK, &x->entry->id, &x->id);
@@ -355,13 +369,20 @@ static void flush_mark(struct work *w, const struct work_op *x)
 
 static void flush_op(struct work *w, struct work_op *x)
 {
-    assert(!x->fresh || x->held);
+    assert(!x->row_due || x->held);
     flush_mark(w, x);
-    if (!x->fresh)
+    struct entry_row *e = &x->entry->row;
+    x->row.flags = x->mark.flags;
+    if (x->held && e->op_count == 1) {
+        assert(id_eq(&x->id, &e->only_op));
+        e->only = x->row;
+        e->only.flags = (uint8_t)(x->row.flags & ~OP_WHOLE);
+        x->entry->dirty = true;
+    }
+    if (!x->row_due || e->op_count == 1)
         return;
     struct dbkey key;
     dbkey_pair(&key, FAMILY_OP, &x->entry->id, &x->id);
-    x->row.flags = x->mark.flags;
     buf_reset(&w->row);
     op_row_put(&w->row, &x->row);
     kv_batch_put(&w->batch, dbkey_view(&key), buf_view(&w->row));

@@ -385,18 +385,17 @@ void merge_body(struct work *w, struct work_op *x, struct bytes body)
 
 static void index_op(struct work *w, struct work_op *x)
 {
-    assert(x->held && x->fresh);
+    assert(x->held && x->row_due);
     struct work_entry *e = x->entry;
     struct dbkey key;
     if (e->row.op_count == 0) {
         touch(w, e); /* so that its flags say whether it is hidden */
-        e->row.first_op = x->id;
-        e->row.first_time = x->row.time;
+        e->row.only_op = x->id;
     } else if (e->row.op_count == 1) { /* most entries have one op and need no index */
-        dbkey_history(&key, &e->id, e->row.first_time, &e->row.first_op);
+        struct work_op *first = work_op(w, e, &e->row.only_op);
+        dbkey_history(&key, &e->id, first->row.time, &first->id);
         overlay_put(w, &key, bytes_str(""));
-        e->row.first_op = (struct id){{0}};
-        e->row.first_time = 0;
+        first->row_due = first->dirty = true;
     }
     if (e->row.op_count > 0) {
         dbkey_history(&key, &e->id, x->row.time, &x->id);

@@ -115,7 +115,7 @@ enum err mark_row_get(struct bytes row, struct mark_row *out)
 
 void op_row_put(struct buf *out, const struct op_row *r)
 {
-    assert(r->parents.n == r->parent_count * ID_BYTES);
+    assert(r->parents.n == r->parent_count * ID_BYTES && r->parent_count <= MODEL_PARENTS_MAX);
     buf_put_u8(out, r->flags);
     buf_put_u8(out, (uint8_t)((unsigned)r->verb | (r->has_epoch ? 0x80u : 0)));
     buf_put_be(out, r->index, 2);
@@ -157,12 +157,17 @@ enum err op_row_get(struct bytes row, struct op_row *out)
 
 /* ---- entries ---- */
 
-enum { HEAD_PUT = 1, HEAD_OWNER = 2, HEAD_BODY = 4 };
+enum { HEAD_PUT = 1, HEAD_OWNER = 2, HEAD_BODY = 4, HEAD_ONLY = 128 /* the only op is a head */ };
+
+static uint8_t head_flags(const struct head_row *r)
+{
+    return (uint8_t)((r->is_put ? HEAD_PUT : 0) | (r->is_owner ? HEAD_OWNER : 0) | (r->has_body ? HEAD_BODY : 0));
+}
 
 void head_row_put(struct buf *out, const struct head_row *r)
 {
     assert(!id_is_zero(&r->op));
-    buf_put_u8(out, (uint8_t)((r->is_put ? HEAD_PUT : 0) | (r->is_owner ? HEAD_OWNER : 0) | (r->has_body ? HEAD_BODY : 0)));
+    buf_put_u8(out, head_flags(r));
     buf_put(out, r->op.b, ID_BYTES);
     buf_put(out, r->delta.b, ID_BYTES);
     buf_put(out, r->author.b, ID_BYTES);
@@ -190,6 +195,34 @@ enum err head_row_get(struct bytes row, struct head_row *out)
     return at_end(&r);
 }
 
+/* The only op: its id and row, the row's length before it; of the head that it may be, only what the row does not say. */
+static void put_only(struct buf *out, const struct entry_row *r)
+{
+    assert(r->op_count == 1 && r->top_count <= 1);
+    assert(r->top_count == 0 || id_eq(&r->top[0].op, &r->only_op));
+    buf_put(out, r->only_op.b, ID_BYTES);
+    size_t at = out->n;
+    buf_put_be(out, 0, 2);
+    op_row_put(out, &r->only);
+    put_be(out->p + at, out->n - at - 2, 2);
+    buf_put_u8(out, r->top_count == 0 ? 0 : (uint8_t)(head_flags(&r->top[0]) | HEAD_ONLY));
+}
+
+static bool take_only(struct row_reader *r, struct entry_row *out)
+{
+    take_into(r, out->only_op.b, ID_BYTES);
+    struct bytes row = take_bytes(r, take_be(r, 2));
+    uint64_t flags = take_be(r, 1);
+    if (r->bad || op_row_get(row, &out->only) != ERR_OK)
+        return false;
+    out->top_count = (flags & HEAD_ONLY) != 0;
+    out->top[0] = (struct head_row){.op = out->only_op, .delta = out->only.delta, .author = out->only.author,
+                                    .time = out->only.time, .index = out->only.index,
+                                    .is_put = (flags & HEAD_PUT) != 0, .is_owner = (flags & HEAD_OWNER) != 0,
+                                    .has_body = (flags & HEAD_BODY) != 0};
+    return true;
+}
+
 void entry_row_put(struct buf *out, const struct entry_row *r)
 {
     assert(r->name.n <= MODEL_NAME_MAX && r->top_count <= MODEL_HEADS_READ);
@@ -202,9 +235,11 @@ void entry_row_put(struct buf *out, const struct entry_row *r)
     buf_put_be(out, r->created, 8);
     buf_put_be(out, r->head_count, 6);
     buf_put_be(out, r->put_count, 6);
-    buf_put_be(out, r->first_time, 8);
-    buf_put(out, r->first_op.b, ID_BYTES);
     buf_put(out, r->revision.b, ID_BYTES);
+    if (r->op_count == 1) {
+        put_only(out, r);
+        return;
+    }
     buf_put_u8(out, (uint8_t)r->top_count);
     for (size_t i = 0; i < r->top_count; i++)
         head_row_put(out, &r->top[i]);
@@ -221,14 +256,19 @@ enum err entry_row_get(struct bytes row, struct entry_row *out)
     out->created = take_be(&r, 8);
     out->head_count = take_be(&r, 6);
     out->put_count = take_be(&r, 6);
-    out->first_time = take_be(&r, 8);
-    take_into(&r, out->first_op.b, ID_BYTES);
     take_into(&r, out->revision.b, ID_BYTES);
-    out->top_count = take_be(&r, 1);
-    if (r.bad || out->top_count > MODEL_HEADS_READ)
-        return ERR_CORRUPT;
-    for (size_t i = 0; i < out->top_count; i++)
-        take_head(&r, &out->top[i]);
+    if (out->op_count == 1) {
+        if (!take_only(&r, out))
+            return ERR_CORRUPT;
+    } else {
+        out->only_op = (struct id){{0}};
+        out->only = (struct op_row){.flags = 0};
+        out->top_count = take_be(&r, 1);
+        if (r.bad || out->top_count > MODEL_HEADS_READ)
+            return ERR_CORRUPT;
+        for (size_t i = 0; i < out->top_count; i++)
+            take_head(&r, &out->top[i]);
+    }
     bool sound = out->put_count <= out->head_count && out->head_count <= out->op_count &&
                  out->top_count == (out->head_count < MODEL_HEADS_READ ? out->head_count : MODEL_HEADS_READ);
     return sound ? at_end(&r) : ERR_CORRUPT;
@@ -236,12 +276,12 @@ enum err entry_row_get(struct bytes row, struct entry_row *out)
 
 void json_row_put(struct buf *out, const struct json_row *r)
 {
-    assert(r->json.n > 0 && r->kind <= MODEL_KIND_MAX);
+    assert(r->text.n > 0 && r->kind <= MODEL_KIND_MAX);
     buf_put_be(out, r->kind, 2);
     buf_put(out, r->owner.b, ID_BYTES);
     buf_put(out, r->revision.b, ID_BYTES);
     buf_put_u8(out, r->flags);
-    buf_put_bytes(out, r->json);
+    buf_put_bytes(out, r->text);
 }
 
 enum err json_row_get(struct bytes row, struct json_row *out)
@@ -251,7 +291,7 @@ enum err json_row_get(struct bytes row, struct json_row *out)
     take_into(&r, out->owner.b, ID_BYTES);
     take_into(&r, out->revision.b, ID_BYTES);
     out->flags = (uint8_t)take_be(&r, 1);
-    out->json = take_bytes(&r, r.left);
+    out->text = take_bytes(&r, r.left);
     return at_end(&r);
 }
 

@@ -96,9 +96,9 @@ struct entry_row {
     uint64_t op_count;   /* ops held, in the set or not                 */
     uint64_t created;    /* least time of the owner's ops in V, or NEVER */
     uint64_t head_count, put_count;
-    uint64_t first_time; /* of the only op; zeros where there are more  */
-    struct id first_op;
     struct id revision;
+    struct id only_op;   /* where op_count is 1: its id and row, which has no row of its own */
+    struct op_row only;  /* its flags are as they are now, without the memo; parents borrow the row */
     size_t top_count;    /* min(head_count, MODEL_HEADS_READ)           */
     struct head_row top[MODEL_HEADS_READ]; /* in the order of head_cmp   */
 };
@@ -110,7 +110,7 @@ struct json_row {
     struct key owner;
     struct id revision;
     uint8_t flags;     /* entry_flag */
-    struct bytes json; /* borrows the row */
+    struct bytes text; /* JSON in the short form (crdt/record.h); borrows the row */
 };
 void json_row_put(struct buf *out, const struct json_row *r);
 SOUK_MUST_USE enum err json_row_get(struct bytes row, struct json_row *out);

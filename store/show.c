@@ -146,7 +146,7 @@ static void build_json(struct work *w, struct work_entry *e, const struct show_h
                         .owner = e->row.owner, .name = e->row.name, .created = e->row.created,
                         .head_count = e->row.head_count, .heads = heads, .merged = m, .conflicts = &conflicts};
     buf_reset(&w->scratch);
-    view_json(&w->scratch, &view);
+    view_short(&w->scratch, &view);
     if (puts > 1)
         conflicts_close(&conflicts);
 }
@@ -159,7 +159,7 @@ static void put_json(struct work *w, const struct work_entry *e)
     assert(w->scratch.n > 0);
     struct dbkey key;
     struct json_row row = {.kind = e->row.kind, .owner = e->row.owner, .revision = e->row.revision,
-                           .flags = e->row.flags, .json = buf_view(&w->scratch)};
+                           .flags = e->row.flags, .text = buf_view(&w->scratch)};
     dbkey_of_id(&key, FAMILY_JSON, &e->id);
     buf_reset(&w->row);
     json_row_put(&w->row, &row);
@@ -256,7 +256,7 @@ static bool same_json(struct work *w, const struct work_entry *e)
     struct json_row row;
     dbkey_of_id(&key, FAMILY_JSON, &e->id);
     return work_get(w, dbkey_view(&key)) && json_row_get(buf_view(&w->row), &row) == ERR_OK &&
-           bytes_eq(row.json, buf_view(&w->scratch));
+           bytes_eq(row.text, buf_view(&w->scratch));
 }
 
 /* The row for the change log, if a reader sees a difference. */

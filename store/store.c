@@ -2,6 +2,7 @@
  * Opening, founder and counters of the store. Owns the meta rows: format version, mesh, founder. Knows nothing of merging.
  */
 #include "crdt/alloc.h"
+#include "crdt/record.h"
 #include "store/work.h"
 
 #include <assert.h>
@@ -40,7 +41,10 @@ static enum err create(struct store *s, const struct store_config *c)
     assert(id_eq(&s->mesh, &c->mesh));
     const uint8_t version[4] = {0, 0, 0, FORMAT_VERSION};
     struct kv_batch b = {0};
+    struct id schema;
+    record_schema_id(&schema);
     put_meta(&b, "format", bytes_of(version, sizeof version));
+    put_meta(&b, "schema", bytes_of(schema.b, ID_BYTES));
     put_meta(&b, "mesh", bytes_of(c->mesh.b, ID_BYTES));
     if (c->has_founder)
         put_founder(&b, &c->founder, c->mesh_name);
@@ -108,6 +112,42 @@ static bool names_mesh(const struct id *mesh, const struct key *founder, struct 
     return id_eq(&id, mesh) && name.n >= 1 && name.n <= MODEL_NAME_MAX;
 }
 
+static enum err finish_sweeps(struct store *s)
+{
+    assert(!s->stale);
+    enum err e = ERR_OK;
+    for (bool more = true; more && e == ERR_OK;) {
+        struct store_job job = {0};
+        e = store_apply(s, &job);
+        more = job.more;
+        store_job_close(&job);
+    }
+    return e;
+}
+
+/* JSON that other tables wrote is written anew before anybody reads it. A crash on the way leaves the sweep's row. */
+static enum err follow_schema(struct store *s)
+{
+    struct id schema;
+    struct buf row = {0};
+    struct work w;
+    enum err e = get_meta(s->kv, "schema", &row);
+    record_schema_id(&schema);
+    if (e == ERR_OK && bytes_eq(buf_view(&row), bytes_of(schema.b, ID_BYTES))) {
+        buf_close(&row);
+        return sweep_pending(s, SWEEP_SHOW) ? finish_sweeps(s) : ERR_OK;
+    }
+    buf_close(&row);
+    work_init(&w, s, NULL);
+    put_meta(&w.batch, "schema", bytes_of(schema.b, ID_BYTES));
+    sweep_add(&w, SWEEP_SHOW, NULL);
+    work_flush_rows(&w);
+    e = s->kv->ops->write(s->kv, &w.batch);
+    work_close(&w);
+    s->sweeping = true;
+    return e == ERR_OK ? finish_sweeps(s) : e == ERR_READ_ONLY ? ERR_VERSION : e;
+}
+
 enum err store_open(struct store **out, struct kv *kv, const struct store_config *config)
 {
     assert(kv != NULL);
@@ -121,6 +161,8 @@ enum err store_open(struct store **out, struct kv *kv, const struct store_config
         e = create(s, config);
     if (e == ERR_OK)
         e = store_load(s);
+    if (e == ERR_OK)
+        e = follow_schema(s);
     if (e == ERR_OK && config->has_founder && !s->policy.has_founder)
         e = store_set_founder(s, &config->founder, config->mesh_name);
     if (e != ERR_OK) {
@@ -138,19 +180,6 @@ void store_close(struct store *s)
     policy_close(&s->policy);
     buf_close(&s->mesh_name);
     free(s);
-}
-
-static enum err finish_sweeps(struct store *s)
-{
-    assert(!s->stale);
-    enum err e = ERR_OK;
-    for (bool more = true; more && e == ERR_OK;) {
-        struct store_job job = {0};
-        e = store_apply(s, &job);
-        more = job.more;
-        store_job_close(&job);
-    }
-    return e;
 }
 
 enum err store_set_founder(struct store *s, const struct key *founder, struct bytes mesh_name)

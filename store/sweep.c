@@ -1,5 +1,5 @@
 /*
- * What a policy change leaves to do, in portions: each sweep is a row with a cursor, written in the same batch as the
+ * What a change of policy or of the tables leaves to do, in portions: each sweep is a row with a cursor, written in the same batch as the
  * change itself, so that a crash loses none of it. Until a sweep has passed, what it would change stays as it was; all
  * counts stay consistent with that. Decides nothing but order and pace.
  */
@@ -9,7 +9,7 @@
 
 static void sweep_key(struct dbkey *out, enum sweep type, const struct key *key)
 {
-    assert(type >= SWEEP_AUTHOR && type <= SWEEP_ENTRIES);
+    assert(type >= SWEEP_AUTHOR && type <= SWEEP_SHOW);
     dbkey_start(out, FAMILY_SWEEP);
     dbkey_add_be(out, (uint64_t)type, 1);
     dbkey_add_key(out, key);
@@ -30,7 +30,7 @@ void sweep_add(struct work *w, enum sweep type, const struct key *key)
     w->sweeping = true;
     overlay_put(w, &k, bytes_str(""));
     if (type != SWEEP_ENTRIES)
-        return;
+        return; /* SWEEP_SHOW starts when the store is opened, with no job under way */
     for (size_t i = 0; i < w->entry_list.count; i++) { /* those of this job may not be on disk yet */
         struct work_entry *e = w->entry_list.items[i];
         e->touched |= hidden_changed(w, e);
@@ -58,9 +58,14 @@ static bool still_ours(const struct pass *p, struct bytes cursor)
     return same;
 }
 
+static bool over_entries(const struct pass *p)
+{
+    return p->type == SWEEP_ENTRIES || p->type == SWEEP_SHOW;
+}
+
 static void visit_delta(struct pass *p, struct bytes key)
 {
-    assert(p->type != SWEEP_ENTRIES);
+    assert(!over_entries(p));
     assert(key.n == 1 + 2 * ID_BYTES);
     struct work *w = p->work;
     struct key author = key_at(key, 1);
@@ -83,13 +88,13 @@ static void visit_delta(struct pass *p, struct bytes key)
 
 static void visit_entry(struct pass *p, struct bytes key)
 {
-    assert(p->type == SWEEP_ENTRIES);
+    assert(over_entries(p));
     assert(key.n == 1 + ID_BYTES);
     struct work *w = p->work;
     struct id id = id_at(key, 1);
     struct work_entry *e = work_entry(w, &id);
     if (e != NULL)
-        e->touched |= hidden_changed(w, e);
+        e->touched |= p->type == SWEEP_SHOW || hidden_changed(w, e);
 }
 
 /* Most rows need no look: whether one does shows without loading it, unless this job works on it. */
@@ -116,14 +121,14 @@ static bool entry_unchanged(const struct work *w, struct bytes key, struct bytes
 
 static bool unchanged(const struct pass *p, struct bytes key, struct bytes value)
 {
-    if (p->type == SWEEP_AUTHOR)
+    if (p->type == SWEEP_AUTHOR || p->type == SWEEP_SHOW)
         return false;
     return p->type == SWEEP_ENTRIES ? entry_unchanged(p->work, key, value) : delta_unchanged(p->work, key, value);
 }
 
 static void prefix_of(const struct pass *p, struct dbkey *out)
 {
-    dbkey_start(out, p->type == SWEEP_ENTRIES ? FAMILY_ENTRY : FAMILY_AUTHOR);
+    dbkey_start(out, over_entries(p) ? FAMILY_ENTRY : FAMILY_AUTHOR);
     if (p->type == SWEEP_AUTHOR)
         dbkey_add_key(out, &p->key);
 }
@@ -149,7 +154,7 @@ static void run(struct pass *p, struct bytes cursor)
         if (unchanged(p, c.key, c.value) && w->sweep_left > 0)
             continue;
         save(p, c.key);
-        if (p->type == SWEEP_ENTRIES)
+        if (over_entries(p))
             visit_entry(p, c.key);
         else
             visit_delta(p, c.key);
@@ -192,6 +197,17 @@ void sweep_run(struct work *w)
         buf_reset(&cursor);
     }
     buf_close(&cursor);
+}
+
+bool sweep_pending(const struct store *s, enum sweep type)
+{
+    const struct key none = {{0}};
+    struct dbkey key;
+    struct buf row = {0};
+    sweep_key(&key, type, &none);
+    bool there = s->kv->ops->get(s->kv, NULL, dbkey_view(&key), &row) == ERR_OK;
+    buf_close(&row);
+    return there;
 }
 
 enum err sweep_load(struct store *s)

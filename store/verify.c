@@ -217,6 +217,7 @@ static bool effective_mark(struct kv *kv, struct bytes op_key, struct mark_row *
     uint8_t key[KV_KEY_MAX];
     struct buf row = {0};
     struct op_row op;
+    struct entry_row entry;
     *out = (struct mark_row){0};
     memcpy(key, op_key.p, op_key.n);
     key[0] = FAMILY_MARK;
@@ -226,6 +227,14 @@ static bool effective_mark(struct kv *kv, struct bytes op_key, struct mark_row *
         buf_reset(&row);
         there = kv->ops->get(kv, NULL, bytes_of(key, op_key.n), &row) == ERR_OK && op_row_get(buf_view(&row), &op) == ERR_OK;
         out->flags = there ? op.flags : 0;
+    }
+    if (!there) {
+        key[0] = FAMILY_ENTRY;
+        buf_reset(&row);
+        there = kv->ops->get(kv, NULL, bytes_of(key, 1 + ID_BYTES), &row) == ERR_OK &&
+                entry_row_get(buf_view(&row), &entry) == ERR_OK && entry.op_count == 1 &&
+                memcmp(entry.only_op.b, op_key.p + 1 + ID_BYTES, ID_BYTES) == 0;
+        out->flags = there ? entry.only.flags : 0;
     }
     buf_close(&row);
     out->flags = (uint8_t)(out->flags & ~OP_WHOLE);

@@ -92,7 +92,8 @@ struct work_op {
     struct work_entry *entry;
     struct work_delta *delta; /* NULL until loaded */
     bool held;                /* false: only marks, for an op that is named but not here */
-    bool fresh, dirty, mark_stored, queued;
+    bool dirty, mark_stored, queued;
+    bool row_due;             /* its row must be written: it is new, or no longer the only op of its entry */
     struct op_row row;        /* parents in the arena */
     struct mark_row mark;     /* flags as they are now */
     size_t grant_count;       /* of statements, once loaded */
@@ -204,10 +205,12 @@ struct show_heads;
 enum sweep {
     SWEEP_AUTHOR = 1,   /* every delta of one key                              */
     SWEEP_EVERYONE = 2, /* the deltas whose own right changed                  */
-    SWEEP_ENTRIES = 3   /* the entries that are now hidden, or no longer       */
+    SWEEP_ENTRIES = 3,  /* the entries that are now hidden, or no longer       */
+    SWEEP_SHOW = 4      /* every entry, to be shown by the tables of this build */
 };
 void sweep_add(struct work *w, enum sweep type, const struct key *key); /* key NULL but for SWEEP_AUTHOR */
 void sweep_run(struct work *w);
+bool sweep_pending(const struct store *s, enum sweep type);
 /* In the charter `admission` is merged over the founder's own standing puts alone (see MODEL 6). Puts that version in
  * the place of what m has, as of `time` where a since would hide it (0: as it is). `own` keeps its bodies. */
 void policy_admission(struct work *w, struct work_entry *charter, uint64_t time, struct show_heads *own, struct merged *m);
@@ -232,7 +235,7 @@ void show_load(struct work *w, struct work_entry *e, struct show_heads *out);
 void show_ops(struct work *w, struct work_list *ops, struct show_heads *out);
 void show_close(struct show_heads *h);
 
-/* ---- json.c: the entry as it is sent ---- */
+/* ---- json.c: the entry as it is kept and sent ---- */
 struct view {
     const struct kind_desc *kind;
     struct id id, revision;
@@ -243,7 +246,7 @@ struct view {
     const struct merged *merged;
     const struct conflicts *conflicts;
 };
-void view_json(struct buf *out, const struct view *v);
+void view_short(struct buf *out, const struct view *v); /* short_expand makes it what is sent */
 
 /* ---- write.c ---- */
 /* Judges and plans the job's writes in order and merges the deltas made of them, which are added to `own`. */

@@ -94,7 +94,7 @@ struct records {
     size_t count;
     char (*names)[32];
     struct buf *text;
-    struct field *fields; /* two a record */
+    struct field *fields; /* three a record */
 };
 
 static void make_records(struct records *r, size_t n)
@@ -109,9 +109,9 @@ static void make_records(struct records *r, size_t n)
         gen_text(&words, &rng, RECORD_BYTES - 100);
         mp_put_str(b, buf_view(&words));
         size_t one = b->n;
-        mp_put_str(b, bytes_str("pytorch"));
+        mp_put_str(b, bytes_str("PyTorch"));
         size_t two = b->n;
-        mp_put_str(b, bytes_str("Apache-2.0"));
+        mp_put_str(b, bytes_str("Apache2"));
         r->fields[3 * i] = (struct field){.name = bytes_str("description"), .value = bytes_of(b->p, one)};
         r->fields[3 * i + 1] = (struct field){.name = bytes_str("framework"), .value = bytes_of(b->p + one, two - one)};
         r->fields[3 * i + 2] = (struct field){.name = bytes_str("license"), .value = bytes_of(b->p + two, b->n - two)};
