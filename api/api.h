@@ -72,7 +72,7 @@ struct api_query {
 
 /* Verbs of API_ADMIN (POST /admin/VERB, body JSON; GET where there is no body) that the node answers:
  *   peers                 -> [peer...]          peer-add {"address"}   peer-rm|peer-ban|peer-unban {"id"}
- *   sync                  -> {}                 conflicts -> [{"kind","id"}...]
+ *   sync                  -> {}                 conflicts -> [{"kind","id","name","owner","conflicts"}...]
  *   import (NDJSON rows {"kind":"model","model":{...}}, query kind= for bare records; `kind` of the call)
  *                         -> {"accepted":n,"failed":[{"row":i,"detail":".."}]}   rows count from 0
  *   verify {"kind","id"}|{} -> {"ok":b,"findings":[{"ok","check","subject","detail"}],"deltas":n}
@@ -80,7 +80,7 @@ struct api_query {
  *   members -> [{"key","role","standing","by","since","invitation","with"}]
  *   charter-set {"fields":{..},"as"}   member-admit {"key","role","as"}   member-remove {"key","only","restate","drop","as"}
  * and these, which the process around it answers: tokens, token-new, token-rm, keys, key-new, key-export, key-import,
- * log, config, shutdown. Bounds: body at most API_ADMIN_BODY_MAX. */
+ * log, config, doctor, shutdown. Bounds: body at most API_ADMIN_BODY_MAX. */
 #define API_ADMIN_BODY_MAX (8u << 20)
 
 #define API_CURSOR_MAX 256    /* bytes of a cursor                                   */

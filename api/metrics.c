@@ -83,6 +83,24 @@ void metrics_sample_us(struct buf *out, const char *name, const struct metric_la
     buf_put_u8(out, '\n');
 }
 
+void metrics_sample_signed(struct buf *out, const char *name, const struct metric_label *labels, size_t n, int64_t value)
+{
+    buf_put_str(out, name);
+    put_labels(out, labels, n);
+    buf_printf(out, " %lld\n", (long long)value);
+}
+
+void metrics_sample_ms(struct buf *out, const char *name, const struct metric_label *labels, size_t n, int64_t ms)
+{
+    uint64_t size = ms < 0 ? (uint64_t)-ms : (uint64_t)ms;
+    assert(ms > INT64_MIN / 1000 && ms < INT64_MAX / 1000);
+    buf_put_str(out, name);
+    put_labels(out, labels, n);
+    buf_put_str(out, ms < 0 ? " -" : " ");
+    put_seconds(out, size * 1000);
+    buf_put_u8(out, '\n');
+}
+
 void metrics_counter(struct buf *out, const char *name, const char *help, uint64_t value)
 {
     metrics_family(out, name, METRIC_COUNTER, help);

@@ -3,7 +3,8 @@
  * label values, histograms. Knows the engine's own counters; what else is counted is its callers' business.
  *
  * Names follow the usual rules: `souk_` first, base units (`_seconds`, `_bytes`), counters end in `_total`. Label values
- * come from small closed sets, never from ids or from what a peer says of itself.
+ * come from small closed sets, never from ids or from what a peer says of itself; `peer` alone is a peer's key, so a family
+ * has at most as many samples as peers are remembered.
  */
 #ifndef SOUK_API_METRICS_H
 #define SOUK_API_METRICS_H
@@ -22,6 +23,9 @@ void metrics_family(struct buf *out, const char *name, enum metric_type type, co
 void metrics_sample(struct buf *out, const char *name, const struct metric_label *labels, size_t n, uint64_t value);
 /* A sample in seconds, given in microseconds. */
 void metrics_sample_us(struct buf *out, const char *name, const struct metric_label *labels, size_t n, uint64_t us);
+/* The same for values that may be negative; ms: a sample in seconds, given in milliseconds. */
+void metrics_sample_signed(struct buf *out, const char *name, const struct metric_label *labels, size_t n, int64_t value);
+void metrics_sample_ms(struct buf *out, const char *name, const struct metric_label *labels, size_t n, int64_t ms);
 
 /* Families of one sample without labels. */
 void metrics_counter(struct buf *out, const char *name, const char *help, uint64_t value);

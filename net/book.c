@@ -315,7 +315,7 @@ void book_operator(struct net *n, const struct net_event *e)
         operator_ban(n, &e->peer);
         return;
     }
-    struct peer *p = book_by_key(n, &e->peer);
+    struct peer *p = e->addr != NULL ? book_by_addr(n, e->addr) : book_by_key(n, &e->peer);
     if (p == NULL)
         return;
     if (e->kind == NET_PEER_UNBAN) {

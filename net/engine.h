@@ -23,8 +23,7 @@
 
 #define NET_HANDSHAKE_MS    10000       /* from the connection to UP                                */
 #define NET_DIAL_MS         15000
-#define NET_PING_MS         15000
-#define NET_DEAD_MS         45000       /* nothing heard, or nothing drained                        */
+#define NET_DEAD_MS         45000       /* nothing heard, or nothing drained; a third: the next PING */
 #define NET_MESSAGE_MS      120000      /* from the first part of a message to its last             */
 #define NET_PEERS_MS        60000       /* addresses are told again, jittered                       */
 #define NET_BACKOFF_MIN_MS  1000
@@ -290,7 +289,8 @@ void link_close(struct net *n, struct link *l, enum wire_reason reason, const ch
 void link_ended(struct net *n, struct link *l); /* its connection is CONN_CLOSED: everybody lets go of it */
 void links_input(struct net *n, const struct net_event *e);
 bool links_next(struct net *n, struct net_action *a);
-uint64_t link_deadline(const struct link *l);
+uint64_t link_dead_ms(const struct net *n); /* silence that ends a session */
+uint64_t link_deadline(const struct net *n, const struct link *l);
 void links_tick(struct net *n);
 void link_free(struct link *l);
 

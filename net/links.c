@@ -393,22 +393,36 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-uint64_t link_deadline(const struct link *l)
+uint64_t link_dead_ms(const struct net *n)
+{
+    uint64_t ms = n->config.silence_ms;
+    assert(ms == 0 || ms >= NET_SILENCE_MIN_MS);
+    return ms != 0 ? ms : NET_DEAD_MS;
+}
+
+uint64_t link_deadline(const struct net *n, const struct link *l)
 {
     if (l->ended)
         return UINT64_MAX;
     if (!link_up(l))
         return l->started_ms + NET_HANDSHAKE_MS;
-    uint64_t at = least(l->heard_ms + NET_DEAD_MS, least(l->ping_ms, l->peers_ms));
+    uint64_t at = least(l->heard_ms + link_dead_ms(n), least(l->ping_ms, l->peers_ms));
     if (l->partial_ms != 0)
         at = least(at, l->partial_ms + NET_MESSAGE_MS);
     if (l->rim_queued > 0)
-        at = least(at, l->stalled_ms + NET_DEAD_MS);
+        at = least(at, l->stalled_ms + link_dead_ms(n));
     if (l->sync_at_ms != 0)
         at = least(at, l->sync_at_ms);
     if (l->syncing)
         at = least(at, l->sync_heard_ms + NET_SYNC_REPLY_MS);
     return at;
+}
+
+static void close_silent(struct net *n, struct link *l, enum wire_reason reason, const char *what)
+{
+    char text[64];
+    (void)snprintf(text, sizeof text, "%s for %llu s", what, (unsigned long long)link_dead_ms(n) / 1000);
+    link_close(n, l, reason, text);
 }
 
 static void link_tick(struct net *n, struct link *l)
@@ -420,16 +434,16 @@ static void link_tick(struct net *n, struct link *l)
             link_close(n, l, REASON_TIMEOUT, "the handshake took longer than 10 s");
         return;
     }
-    if (now >= l->heard_ms + NET_DEAD_MS)
-        link_close(n, l, REASON_TIMEOUT, "nothing was heard for 45 s");
+    if (now >= l->heard_ms + link_dead_ms(n))
+        close_silent(n, l, REASON_TIMEOUT, "nothing was heard");
     else if (l->partial_ms != 0 && now >= l->partial_ms + NET_MESSAGE_MS)
         link_close(n, l, REASON_TIMEOUT, "a message took longer than 120 s");
-    else if (l->rim_queued > 0 && now >= l->stalled_ms + NET_DEAD_MS)
-        link_close(n, l, REASON_SLOW, "it read nothing for 45 s");
+    else if (l->rim_queued > 0 && now >= l->stalled_ms + link_dead_ms(n))
+        close_silent(n, l, REASON_SLOW, "it read nothing");
     if (l->ended)
         return;
     if (now >= l->ping_ms) {
-        l->ping_ms = now + net_jitter(n, NET_PING_MS);
+        l->ping_ms = now + net_jitter(n, link_dead_ms(n) / 3);
         l->ping_sent_ms = now;
         l->ping_token = rng_u64(&n->rng) | 1;
         link_send(n, l, &(struct wire_message){.type = WIRE_PING, .token = l->ping_token, .clock_ms = net_clock(n)});

@@ -232,7 +232,7 @@ uint64_t net_deadline(const struct net *n)
 {
     uint64_t at = book_deadline(n), next;
     for (size_t i = 0; i < n->link_count; i++)
-        if ((next = link_deadline(n->links[i])) < at)
+        if ((next = link_deadline(n, n->links[i])) < at)
             at = next;
     if ((next = fetch_deadline(n)) < at)
         at = next;
@@ -298,7 +298,10 @@ static void peer_info(const struct net *n, const struct peer *p, struct net_peer
     out->received_bytes += l->received_bytes;
     out->queued_bytes = link_queued(l);
     out->outbound = l->outbound;
-    out->skew_ms = l->skew_ms;
+    out->silent_ms = n->now_ms - l->heard_ms;
+    out->skew_ms = l->skew_ms > NET_SKEW_SHOWN    ? NET_SKEW_SHOWN
+                   : l->skew_ms < -NET_SKEW_SHOWN ? -NET_SKEW_SHOWN
+                                                  : l->skew_ms;
     out->synced = l->synced;
 }
 

@@ -13,6 +13,8 @@
 #define NET_ADDR_MAX 256 /* characters of "HOST:PORT" or "KEY@HOST:PORT", with the NUL */
 #define NET_CONNS_MAX 64 /* connections that the rim need keep open at once            */
 
+#define NET_SILENCE_MIN_MS 3000
+
 struct net;
 
 struct net_config {
@@ -28,6 +30,8 @@ struct net_config {
     char advertise[NET_ADDR_MAX];
     const struct setindex *set;   /* kept up to date by the owner, after each commit */
     uint8_t seed[32];             /* for nonces, jitter and ephemeral keys */
+    uint64_t silence_ms;          /* a session without a sign of life is given up after this; 0: 45 s. Pings leave three
+                                   * times as often. At least NET_SILENCE_MIN_MS. */
 };
 
 struct net *net_new(const struct net_config *config, uint64_t now_ms);
@@ -48,7 +52,7 @@ enum net_event_kind {
     NET_PUBLISH,     /* items: this node's own new deltas, after the commit */
     NET_LOADED,      /* load, bytes (a bundle; n == 0: not held), the answer to NET_LOAD */
     NET_PEER_ADD,    /* addr: operator or config; pinned */
-    NET_PEER_REMOVE, /* peer */
+    NET_PEER_REMOVE, /* peer, or addr: HOST:PORT of one whose key is not known */
     NET_PEER_BAN,    /* peer */
     NET_PEER_UNBAN,  /* peer */
     NET_SYNC_NOW
@@ -146,6 +150,7 @@ struct net_trouble {
 };
 
 enum net_peer_state { PEER_DOWN, PEER_DIALING, PEER_HANDSHAKE, PEER_UP, PEER_BANNED };
+#define NET_SKEW_SHOWN INT64_C(3155760000000) /* a hundred years: a peer may say anything */
 struct net_peer_info {
     struct key id;              /* zero until known */
     char address[NET_ADDR_MAX];
@@ -155,11 +160,12 @@ struct net_peer_info {
     uint64_t queued_bytes;
     uint64_t sessions;          /* that came up since the start */
     uint64_t up_ms;             /* when the present one did, monotonic; 0: none */
+    uint64_t silent_ms;         /* since the last sign of life of the present one */
     int64_t score;
     size_t score_count;         /* of score_changes, the newest first */
     struct net_score_change score_changes[NET_SCORES_KEPT];
     struct net_trouble trouble; /* code NULL while a session is up */
-    int64_t skew_ms;            /* its wall clock minus this node's, from its last PONG */
+    int64_t skew_ms;            /* its wall clock minus this node's, from its last PONG, cut at NET_SKEW_SHOWN */
     bool outbound, pinned, synced; /* synced: the peer's set equalled ours at the last exchange */
 };
 /* Copies at most max peers, in a stable order; returns how many there are. */

@@ -139,7 +139,7 @@ static void got_hello(struct net *n, struct link *l, const struct wire_hello *h)
     take_address(l, h->address);
     conn_up(&l->conn);
     l->up_ms = n->now_ms > 0 ? n->now_ms : 1;
-    l->ping_ms = n->now_ms + net_jitter(n, NET_PING_MS);
+    l->ping_ms = n->now_ms + net_jitter(n, link_dead_ms(n) / 3);
     note_up(n, l);
     session_peers(n, l);
     if (l->ended)

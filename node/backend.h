@@ -52,6 +52,8 @@ struct backend_founding {
 SOUK_MUST_USE enum err backend_found(struct backend *b, const struct backend_founding *f);
 /* Answers calls whose writes were committed. Call after draining the node's actions. */
 void backend_drain(struct backend *b, uint64_t now_ms);
+/* Members of a JSON object, without braces: how peers get to this node, and whom it turned away. Appended. */
+void backend_put_reach(struct backend *b, struct buf *out);
 /* From now on readyz fails (graceful stop). */
 void backend_stop(struct backend *b);
 

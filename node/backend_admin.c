@@ -58,7 +58,8 @@ static void admin_peer_add(struct backend *b, struct api_call *call)
     backend_ok(call);
 }
 
-/* Finds the one peer whose id is `text` or starts with it. Only a ban may name a stranger, by its whole id. */
+/* Finds the one peer whose id is `text` or starts with it. Only a ban may name a stranger, by its whole id. One to be
+ * removed may be named by its address: as long as it never answered it has no other name. */
 static bool find_peer(struct backend *b, const char *text, enum net_event_kind kind, struct key *out)
 {
     size_t n = net_peers(node_net(b->node), NULL, 0), found = 0, length = strlen(text);
@@ -69,7 +70,8 @@ static bool find_peer(struct backend *b, const char *text, enum net_event_kind k
     for (size_t i = 0; i < n && length >= 4; i++) {
         char hex[ID_HEX_SIZE];
         key_hex(hex, &peers[i].id);
-        if (length < ID_HEX_SIZE && strncmp(hex, text, length) == 0) {
+        bool named = kind == NET_PEER_REMOVE && strcmp(peers[i].address, text) == 0;
+        if (named || (length < ID_HEX_SIZE && strncmp(hex, text, length) == 0)) {
             *out = peers[i].id;
             found++;
         }
@@ -86,14 +88,15 @@ static void admin_peer(struct backend *b, struct api_call *call, enum net_event_
     if (id == NULL)
         return;
     bool found = find_peer(b, id, kind, &key);
-    if (!found)
+    if (found)
+        tell_net(b, (struct net_event){.kind = kind, .peer = key, .addr = strchr(id, ':') != NULL ? id : NULL});
+    else
         buf_printf(&call->detail, "no single peer has an id that starts with \"%.64s\"; souk peer ls shows them", id);
     json_decref(root);
     if (!found) {
         backend_fail(call, ERR_NOT_FOUND, NULL);
         return;
     }
-    tell_net(b, (struct net_event){.kind = kind, .peer = key});
     buf_put_str(&call->out, "{}");
     backend_ok(call);
 }
@@ -105,26 +108,7 @@ static void admin_sync(struct backend *b, struct api_call *call)
     backend_ok(call);
 }
 
-/* ---- conflicts, verify ------------------------------------------------------------------------------------------- */
-
-static bool put_conflict(void *ctx, const struct store_change *c)
-{
-    struct buf *out = ctx;
-    char hex[ID_HEX_SIZE];
-    const struct kind_desc *kind = kind_by_number(c->kind);
-    id_hex(hex, &c->entry);
-    buf_printf(out, "%s{\"kind\":\"%s\",\"id\":\"%s\"}", out->p[out->n - 1] == '[' ? "" : ",",
-               kind != NULL ? kind->singular : "unknown", hex);
-    return true;
-}
-
-static enum err work_conflicts(struct backend *b, struct api_call *call)
-{
-    buf_put_u8(&call->out, '[');
-    enum err e = store_conflicts(b->store, put_conflict, &call->out);
-    buf_put_u8(&call->out, ']');
-    return e;
-}
+/* ---- verify ------------------------------------------------------------------------------------------------------ */
 
 #define FINDINGS_MAX 1000 /* shown; further failures are counted by the verdict alone */
 
@@ -198,7 +182,7 @@ void backend_admin(struct backend *b, struct api_call *call)
     else if (strcmp(verb, "sync") == 0)
         admin_sync(b, call);
     else if (strcmp(verb, "conflicts") == 0)
-        backend_defer(b, call, work_conflicts);
+        backend_defer(b, call, backend_work_conflicts);
     else if (strcmp(verb, "verify") == 0)
         admin_verify(b, call);
     else if (strcmp(verb, "import") == 0)

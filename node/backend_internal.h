@@ -1,7 +1,7 @@
 /*
  * What the parts of the backend share: backend.c (dispatch, entries, writes), backend_read.c (history, changes,
- * writers), backend_status.c (status, readiness, metrics, the page), backend_admin.c (admin verbs), backend_import.c,
- * backend_mesh.c (who is in the mesh) and backend_members.c (changes of it).
+ * writers), backend_status.c (status, readiness, metrics, the page), backend_peers.c, backend_conflicts.c, backend_admin.c
+ * (admin verbs), backend_import.c, backend_mesh.c (who is in the mesh) and backend_members.c (changes of it).
  */
 #ifndef SOUK_NODE_BACKEND_INTERNAL_H
 #define SOUK_NODE_BACKEND_INTERNAL_H
@@ -57,7 +57,9 @@ void backend_ready(struct backend *b, struct api_call *call);
 void backend_metrics(struct backend *b, struct api_call *call);
 void backend_dashboard(struct backend *b, struct api_call *call);
 void backend_put_peers(struct backend *b, struct buf *out);
+void backend_metrics_peers(struct backend *b, struct buf *out);
 
+SOUK_MUST_USE enum err backend_work_conflicts(struct backend *b, struct api_call *call);
 void backend_admin(struct backend *b, struct api_call *call);
 /* Verbs about the charter and the members; false: not one of them. */
 bool backend_mesh(struct backend *b, struct api_call *call);

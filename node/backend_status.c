@@ -1,5 +1,5 @@
 /*
- * What a node says of itself: status and peers (CLI and admin socket), readiness, metrics, and the page at /.
+ * What a node says of itself: status (CLI and admin socket), readiness, metrics, and the page at /. Peers: backend_peers.c.
  */
 #include "node/backend_internal.h"
 
@@ -10,54 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PEERS_SHOWN_MAX 256
-
-static const char *state_word(enum net_peer_state state)
-{
-    switch (state) {
-    case PEER_DOWN:
-        return "down";
-    case PEER_DIALING:
-        return "dialing";
-    case PEER_HANDSHAKE:
-        return "handshake";
-    case PEER_UP:
-        return "up";
-    case PEER_BANNED:
-        return "banned";
-    }
-    return "unknown";
-}
-
-static void put_peer(struct buf *out, const struct net_peer_info *p)
-{
-    char id[ID_HEX_SIZE];
-    key_hex(id, &p->id);
-    buf_printf(out, "{\"id\":\"%s\",\"address\":", id);
-    json_put_string(out, bytes_str(p->address));
-    buf_printf(out,
-               ",\"state\":\"%s\",\"lag_ms\":%llu,\"sent_bytes\":%llu,\"received_bytes\":%llu,"
-               "\"queued_bytes\":%llu,\"score\":%lld,\"outbound\":%s,\"pinned\":%s,\"synced\":%s}",
-               state_word(p->state), (unsigned long long)p->lag_ms, (unsigned long long)p->sent_bytes,
-               (unsigned long long)p->received_bytes, (unsigned long long)p->queued_bytes,
-               (long long)p->score, p->outbound ? "true" : "false", p->pinned ? "true" : "false",
-               p->synced ? "true" : "false");
-}
-
-void backend_put_peers(struct backend *b, struct buf *out)
-{
-    struct net_peer_info *peers = mem_calloc(PEERS_SHOWN_MAX, sizeof *peers);
-    size_t n = net_peers(node_net(b->node), peers, PEERS_SHOWN_MAX);
-    buf_put_u8(out, '[');
-    for (size_t i = 0; i < n && i < PEERS_SHOWN_MAX; i++) {
-        if (i > 0)
-            buf_put_u8(out, ',');
-        put_peer(out, &peers[i]);
-    }
-    buf_put_u8(out, ']');
-    free(peers);
-}
 
 /* ---- status ------------------------------------------------------------------------------------------------------ */
 
@@ -252,6 +204,7 @@ void backend_metrics(struct backend *b, struct api_call *call)
     metrics_store(b, &call->out);
     metrics_node(b, &call->out);
     metrics_net(b, &call->out);
+    backend_metrics_peers(b, &call->out);
     if (b->api != NULL) {
         api_stats(b->api, &s);
         metrics_api(&call->out, &s, b->config.version);

@@ -175,6 +175,12 @@ long long cli_int(const json_t *object, const char *member);
 enum cli_exit cli_pages(struct cli *c, const char *base, const char *member, uint64_t limit, struct cli_rows *rows);
 /* An answer as it is, for -o json; an array, one element a line, for -o jsonl. */
 enum cli_exit cli_print_reply(const struct cli *c, const struct cli_reply *reply);
+/* The end of every verb that shows one answer: cli_print_reply, or `human` for people. Closes the reply. */
+enum cli_exit cli_show(const struct cli *c, struct cli_reply *reply,
+                       void (*human)(const struct cli *c, const json_t *root));
+/* GET an admin verb that answers an array, and print its rows. */
+enum cli_exit cli_admin_rows(struct cli *c, const char *verb, struct cli_columns columns);
+void cli_print_peers(const struct cli *c, const json_t *peers); /* the table of `souk peer ls` (cli_peers.c) */
 
 /* --mesh, --new-mesh and --admission of run and init; false after a message. */
 bool cli_setup_options(const struct cli *c, struct dir_setup *out);

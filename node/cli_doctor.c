@@ -2,30 +2,16 @@
  * Doctor: looks at the directory, the machine and the mesh as an operator would, and says for each thing
  * what it found and what to do next. Changes nothing.
  */
-#include "node/cli.h"
+#include "node/cli_doctor.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
-
-enum health { HEALTH_OK, HEALTH_WARN, HEALTH_FAIL };
-
-struct doctor {
-    struct cli *cli;
-    struct cli_rows rows;
-    struct config config;
-    bool running;
-    unsigned failed;
-};
 
 static void finding_cells(struct cli_table *t, const json_t *row)
 {
@@ -37,10 +23,9 @@ static void finding_cells(struct cli_table *t, const json_t *row)
 
 static const struct cli_columns columns = {(const char *const[]){"RESULT", "CHECK", "DETAIL"}, 3, finding_cells};
 
-/* next: what to do, "" where all is well. */
-static void tell(struct doctor *d, enum health health, const char *check, const char *detail, const char *next)
+void doctor_tell(struct doctor *d, enum health health, const char *check, const char *detail, const char *next)
 {
-    static const char *const words[] = {[HEALTH_OK] = "ok", [HEALTH_WARN] = "warn", [HEALTH_FAIL] = "FAIL"};
+    static const char *const words[] = {[HEALTH_OK] = "ok", [HEALTH_NOTE] = "note", [HEALTH_WARN] = "warn", [HEALTH_FAIL] = "FAIL"};
     json_t *row = cli_object("check", check);
     json_object_set_new(row, "result", json_string(words[health]));
     json_object_set_new(row, "detail", json_string(detail));
@@ -63,7 +48,7 @@ static void check_private(struct doctor *d, const char *name)
         return;
     snprintf(detail, sizeof detail, "%s can be read by others, mode %03o", path, (unsigned)(st.st_mode & 0777));
     snprintf(next, sizeof next, "chmod go= %s", path);
-    tell(d, HEALTH_FAIL, "permissions", detail, next);
+    doctor_tell(d, HEALTH_FAIL, "permissions", detail, next);
 }
 
 static bool check_directory(struct doctor *d)
@@ -72,11 +57,11 @@ static bool check_directory(struct doctor *d)
     struct buf why = {0};
     const char *dir = d->cli->dir;
     if (!dir_exists(dir)) {
-        tell(d, HEALTH_FAIL, "directory", dir, "`souk run` or `souk init` makes it");
+        doctor_tell(d, HEALTH_FAIL, "directory", dir, "`souk run` or `souk init` makes it");
         return false;
     }
     enum err err = dir_mesh(dir, &mesh, &why);
-    tell(d, err == ERR_OK ? HEALTH_OK : HEALTH_FAIL, "directory", err == ERR_OK ? dir : buf_cstr(&why),
+    doctor_tell(d, err == ERR_OK ? HEALTH_OK : HEALTH_FAIL, "directory", err == ERR_OK ? dir : buf_cstr(&why),
          err == ERR_OK ? "" : "restore this file from a backup");
     unsigned before = d->failed;
     check_private(d, "");
@@ -85,7 +70,7 @@ static bool check_directory(struct doctor *d)
     check_private(d, "tokens");
     check_private(d, "keys");
     if (d->failed == before)
-        tell(d, HEALTH_OK, "permissions", "keys and tokens can be read by their user alone", "");
+        doctor_tell(d, HEALTH_OK, "permissions", "keys and tokens can be read by their user alone", "");
     buf_close(&why);
     return err == ERR_OK;
 }
@@ -98,7 +83,7 @@ static void check_config(struct doctor *d)
         err = config_finish(&d->config, &why);
     if (why.n > 0)
         why.p[why.n - 1] = ' ';
-    tell(d, err == ERR_OK ? HEALTH_OK : HEALTH_FAIL, "settings",
+    doctor_tell(d, err == ERR_OK ? HEALTH_OK : HEALTH_FAIL, "settings",
          err == ERR_OK ? "souk.conf is in order" : buf_cstr(&why),
          err == ERR_OK ? "" : "`souk config check` after mending it");
     buf_close(&why);
@@ -112,7 +97,7 @@ static void check_disk(struct doctor *d)
     cli_put_bytes(&text, free_bytes);
     buf_put_str(&text, " free");
     enum health health = free_bytes < least ? HEALTH_FAIL : free_bytes < (1u << 30) ? HEALTH_WARN : HEALTH_OK;
-    tell(d, health, "disk", buf_cstr(&text), health == HEALTH_OK ? "" : "make room, or move the directory");
+    doctor_tell(d, health, "disk", buf_cstr(&text), health == HEALTH_OK ? "" : "make room, or move the directory");
     buf_close(&text);
 }
 
@@ -125,11 +110,11 @@ static void check_clock(struct doctor *d)
     struct timex t = {0};
     int state = adjtimex(&t);
     if (time(NULL) < EARLIEST_CLOCK) {
-        tell(d, HEALTH_FAIL, "clock", "the clock is years behind: own writes would look old", "set it, best by NTP");
+        doctor_tell(d, HEALTH_FAIL, "clock", "the clock is years behind: own writes would look old", "set it, best by NTP");
         return;
     }
     bool synced = state >= 0 && (t.status & STA_UNSYNC) == 0;
-    tell(d, synced ? HEALTH_OK : HEALTH_WARN, "clock",
+    doctor_tell(d, synced ? HEALTH_OK : HEALTH_WARN, "clock",
          synced ? "kept by a time service"
                 : "no time service says that it is kept; peers set changes aside that are over 10 minutes ahead",
          synced ? "" : "run a time service such as systemd-timesyncd or chrony");
@@ -142,74 +127,45 @@ static void check_files(struct doctor *d)
     getrlimit(RLIMIT_NOFILE, &limit);
     snprintf(detail, sizeof detail, "%llu files may be open", (unsigned long long)limit.rlim_cur);
     bool ok = limit.rlim_cur >= config_number(&d->config, CONFIG_LIMIT_CONNECTIONS) + 512;
-    tell(d, ok ? HEALTH_OK : HEALTH_WARN, "files", detail,
+    doctor_tell(d, ok ? HEALTH_OK : HEALTH_WARN, "files", detail,
          ok ? "" : "raise the limit (LimitNOFILE= in the unit) or lower limits.connections");
 }
 
-/* Opens an address and either binds it or connects to it; errno of the failure, 0 if it worked. */
-enum probe { PROBE_BIND, PROBE_CONNECT };
-
-static int probe_one(const struct addrinfo *a, enum probe probe)
-{
-    int one = 1, fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), code = 0;
-    socklen_t size = sizeof code;
-    if (fd < 0)
-        return errno;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (probe == PROBE_BIND) {
-        code = bind(fd, a->ai_addr, a->ai_addrlen) != 0 || listen(fd, 1) != 0 ? errno : 0;
-    } else if (connect(fd, a->ai_addr, a->ai_addrlen) != 0) {
-        struct pollfd p = {.fd = fd, .events = POLLOUT};
-        code = errno;
-        if (code == EINPROGRESS)
-            code = poll(&p, 1, 3000) == 1 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size) == 0 ? code : ETIMEDOUT;
-    }
-    close(fd);
-    return code;
-}
-
-/* NULL: it worked; else why not. */
-static const char *probe_address(const char *address, enum probe probe)
-{
-    char host[256], service[8];
-    unsigned port = 0;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
-    if (!config_split_address(bytes_str(address), host, sizeof host, &port))
-        return "not HOST:PORT";
-    snprintf(service, sizeof service, "%u", port);
-    int failed = getaddrinfo(host, service, &hints, &list);
-    if (failed != 0)
-        return gai_strerror(failed);
-    int code = ENOENT;
-    for (const struct addrinfo *a = list; a != NULL && code != 0; a = a->ai_next)
-        code = probe_one(a, probe);
-    freeaddrinfo(list);
-    return code == 0 ? NULL : strerror(code);
-}
-
+/* Of a node that does not run: could its listeners be opened? */
 static void check_port(struct doctor *d, enum config_key key)
 {
     const char *address = config_text(&d->config, key), *name = config_desc(key)->name;
     char detail[512];
-    const char *fault = probe_address(address, d->running ? PROBE_CONNECT : PROBE_BIND);
-    if (d->running && fault != NULL) {
-        snprintf(detail, sizeof detail, "nothing answers on %s (%s); the node may have been started with another",
-                 address, fault);
-        tell(d, HEALTH_WARN, name, detail, "compare with the `ready` line of the node");
-        return;
-    }
-    snprintf(detail, sizeof detail, "%s %s%s%s", address,
-             d->running      ? "answers"
-             : fault == NULL ? "is free"
-                             : "cannot be used: ",
-             fault != NULL ? fault : "", "");
-    tell(d, fault == NULL ? HEALTH_OK : HEALTH_FAIL, name, detail,
+    const char *fault = probe_address(address, PROBE_BIND);
+    snprintf(detail, sizeof detail, "%s %s%s", address, fault == NULL ? "is free" : "cannot be used: ",
+             fault != NULL ? fault : "");
+    doctor_tell(d, fault == NULL ? HEALTH_OK : HEALTH_FAIL, name, detail,
          fault == NULL ? "" : "stop what uses it, or choose another port");
+}
+
+/* Of a running one: do they answer? It knows where it listens, whatever the settings say by now. */
+static void check_listeners(struct doctor *d)
+{
+    static const char *const names[] = {"http", "listen"};
+    struct cli_reply reply;
+    if (cli_admin(d->cli, "doctor", NULL, &reply) != CLI_OK)
+        return;
+    json_t *root = cli_parse_reply(&reply);
+    for (size_t i = 0; root != NULL && i < 2; i++) {
+        const char *address = cli_text(root, names[i]), *fault = probe_address(address, PROBE_CONNECT);
+        char detail[512];
+        snprintf(detail, sizeof detail, "%s %s%s", address, fault == NULL ? "answers" : "does not answer this very machine: ",
+                 fault != NULL ? fault : "");
+        doctor_tell(d, fault == NULL ? HEALTH_OK : HEALTH_FAIL, names[i], detail,
+             fault == NULL ? "" : "a firewall rule of this machine drops it (`nft list ruleset`); see also the node's log");
+    }
+    json_decref(root);
+    cli_reply_close(&reply);
 }
 
 /* ---- the mesh ---------------------------------------------------------------------------------------------------- */
 
-static bool is_loopback(const char *address)
+bool doctor_is_loopback(const char *address)
 {
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]", 5) == 0 ||
            strncmp(address, "localhost:", 10) == 0;
@@ -223,12 +179,12 @@ static void check_admission(struct doctor *d)
     buf_close(&why);
     if (err != ERR_OK || !mesh.founded_here)
         return;
-    bool open = mesh.admission == ADMISSION_OPEN, local = is_loopback(config_text(&d->config, CONFIG_LISTEN));
+    bool open = mesh.admission == ADMISSION_OPEN, local = doctor_is_loopback(config_text(&d->config, CONFIG_LISTEN));
     if (open && !local)
-        tell(d, HEALTH_WARN, "admission", "anyone who reaches this open mesh may write to it, without bound",
+        doctor_tell(d, HEALTH_WARN, "admission", "anyone who reaches this open mesh may write to it, without bound",
              "keep it in a private network, or found a mesh with --admission members");
     else
-        tell(d, HEALTH_OK, "admission", open ? "open, and reachable from this machine alone" : "members only", "");
+        doctor_tell(d, HEALTH_OK, "admission", open ? "open, and reachable from this machine alone" : "members only", "");
 }
 
 static void check_configured_peers(struct doctor *d)
@@ -238,8 +194,8 @@ static void check_configured_peers(struct doctor *d)
         const char *at = strchr(peer, '@'), *address = at != NULL ? at + 1 : peer;
         const char *fault = probe_address(address, PROBE_CONNECT);
         snprintf(detail, sizeof detail, "%s %s", address, fault == NULL ? "answers" : fault);
-        tell(d, fault == NULL ? HEALTH_OK : HEALTH_WARN, "peer", detail,
-             fault == NULL ? "" : "is that node running, and its port open in the firewall?");
+        doctor_tell(d, fault == NULL ? HEALTH_OK : HEALTH_WARN, "peer", detail,
+             fault == NULL ? "" : "is that node running, and its port open in the firewall? `souk run`, then doctor again says more");
     }
 }
 
@@ -250,38 +206,17 @@ static void check_node(struct doctor *d)
     size_t i;
     struct cli_request r = {.method = "GET", .path = "/readyz", .timeout_ms = 5000};
     if (cli_exchange(d->cli, &r, &reply) != CLI_OK) {
-        tell(d, HEALTH_FAIL, "node", "its admin socket accepts but does not answer", "look at its log; restart it");
+        doctor_tell(d, HEALTH_FAIL, "node", "its admin socket accepts but does not answer", "look at its log; restart it");
         return;
     }
     json_t *root = json_loadb((const char *)reply.body.p, reply.body.n, 0, NULL);
-    tell(d, reply.status == 200 ? HEALTH_OK : HEALTH_FAIL, "node", reply.status == 200 ? "ready" : "running, not ready",
+    doctor_tell(d, reply.status == 200 ? HEALTH_OK : HEALTH_FAIL, "node", reply.status == 200 ? "ready" : "running, not ready",
          reply.status == 200 ? "" : "see the checks below");
     json_array_foreach(json_object_get(root, "checks"), i, row)
     {
         if (!json_is_true(json_object_get(row, "ok")))
-            tell(d, HEALTH_FAIL, cli_text(row, "name"), cli_text(row, "detail"), "");
+            doctor_tell(d, HEALTH_FAIL, cli_text(row, "name"), cli_text(row, "detail"), "");
     }
-    json_decref(root);
-    cli_reply_close(&reply);
-}
-
-static void check_node_peers(struct doctor *d)
-{
-    struct cli_reply reply;
-    const json_t *row;
-    size_t i, up = 0, n = 0;
-    char detail[96];
-    if (cli_admin(d->cli, "peers", NULL, &reply) != CLI_OK)
-        return;
-    json_t *root = json_loadb((const char *)reply.body.p, reply.body.n, 0, NULL);
-    json_array_foreach(root, i, row)
-    {
-        up += strcmp(cli_text(row, "state"), "up") == 0;
-        n++;
-    }
-    snprintf(detail, sizeof detail, "connected to %zu of %zu", up, n);
-    tell(d, n > 0 && up == 0 ? HEALTH_WARN : HEALTH_OK, "peers", detail,
-         n > 0 && up == 0 ? "`souk peer ls` shows their addresses" : "");
     json_decref(root);
     cli_reply_close(&reply);
 }
@@ -298,12 +233,14 @@ enum cli_exit cli_doctor(struct cli *c)
     }
     check_clock(&d);
     check_files(&d);
-    check_port(&d, CONFIG_HTTP);
-    check_port(&d, CONFIG_LISTEN);
-    check_configured_peers(&d);
     if (d.running) {
         check_node(&d);
-        check_node_peers(&d);
+        check_listeners(&d);
+        doctor_mesh(&d);
+    } else {
+        check_port(&d, CONFIG_HTTP);
+        check_port(&d, CONFIG_LISTEN);
+        check_configured_peers(&d);
     }
     cli_rows_end(&d.rows, CLI_OK);
     config_close(&d.config);

@@ -30,6 +30,12 @@ static enum cli_exit unwrap(const struct kind_desc *kind, struct buf *text)
     return CLI_OK;
 }
 
+static void print_id(const struct cli *c, const json_t *root)
+{
+    (void)c;
+    cli_print_line(bytes_str(cli_text(json_object_get(root, "meta"), "id")));
+}
+
 enum cli_exit cli_put(struct cli *c)
 {
     const struct kind_desc *kind = cli_kind(c->args[0]);
@@ -51,18 +57,7 @@ enum cli_exit cli_put(struct cli *c)
     }
     buf_close(&text);
     buf_close(&path);
-    if (status != CLI_OK)
-        return status;
-    json_t *root = c->format == CLI_HUMAN ? cli_parse_reply(&reply) : NULL;
-    if (c->format != CLI_HUMAN)
-        status = cli_print_reply(c, &reply);
-    else if (root == NULL)
-        status = CLI_FAILED;
-    else
-        cli_print_line(bytes_str(cli_text(json_object_get(root, "meta"), "id")));
-    json_decref(root);
-    cli_reply_close(&reply);
-    return status;
+    return status != CLI_OK ? status : cli_show(c, &reply, print_id);
 }
 
 /* ---- get --------------------------------------------------------------------------------------------------------- */
@@ -87,8 +82,9 @@ static bool is_blank(const json_t *value)
            (json_is_object(value) && json_object_size(value) == 0);
 }
 
-static void print_entry(const json_t *root, const struct kind_desc *kind)
+static void print_entry(const struct cli *c, const json_t *root)
 {
+    const struct kind_desc *kind = cli_kind(c->args[0]);
     static const char *const shown[] = {"id", "owner", "revision", "created_at", "updated_at", "author", NULL};
     json_t *meta = json_object_get(root, "meta"), *value;
     const char *name;
@@ -117,18 +113,7 @@ enum cli_exit cli_get(struct cli *c)
     cli_put_entry_path(&path, kind, c->args[1], "");
     enum cli_exit status = cli_call(c, &(struct cli_request){.method = "GET", .path = buf_cstr(&path)}, &reply);
     buf_close(&path);
-    if (status != CLI_OK)
-        return status;
-    json_t *root = c->format == CLI_HUMAN ? cli_parse_reply(&reply) : NULL;
-    if (c->format != CLI_HUMAN)
-        status = cli_print_reply(c, &reply);
-    else if (root == NULL)
-        status = CLI_FAILED;
-    else
-        print_entry(root, kind);
-    json_decref(root);
-    cli_reply_close(&reply);
-    return status;
+    return status != CLI_OK ? status : cli_show(c, &reply, print_entry);
 }
 
 enum cli_exit cli_rm(struct cli *c)

@@ -15,22 +15,24 @@
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
 /* Calls an admin verb that makes something, and prints the one member of its answer that people want. */
-static enum cli_exit print_made(struct cli *c, const char *verb, json_t *body, const char *member)
+static enum cli_exit print_made(struct cli *c, const char *verb, json_t *body,
+                                void (*human)(const struct cli *c, const json_t *root))
 {
     struct cli_reply reply;
     enum cli_exit status = cli_admin(c, verb, body, &reply);
-    if (status != CLI_OK)
-        return status;
-    json_t *root = cli_parse_reply(&reply);
-    if (root == NULL)
-        status = CLI_FAILED;
-    else if (c->format != CLI_HUMAN)
-        status = cli_print_reply(c, &reply);
-    else
-        cli_print_line(bytes_str(cli_text(root, member)));
-    json_decref(root);
-    cli_reply_close(&reply);
-    return status;
+    return status != CLI_OK ? status : cli_show(c, &reply, human);
+}
+
+static void print_token(const struct cli *c, const json_t *root)
+{
+    (void)c;
+    cli_print_line(bytes_str(cli_text(root, "token")));
+}
+
+static void print_key(const struct cli *c, const json_t *root)
+{
+    (void)c;
+    cli_print_line(bytes_str(cli_text(root, "key")));
 }
 
 enum cli_exit cli_token_new(struct cli *c)
@@ -43,27 +45,7 @@ enum cli_exit cli_token_new(struct cli *c)
     json_t *body = cli_object("scope", scope);
     json_object_set_new(body, "name", json_string(name != NULL ? name : ""));
     json_object_set_new(body, "as", json_string(as != NULL ? as : ""));
-    return print_made(c, "token-new", body, "token");
-}
-
-/* GET an admin verb that answers an array, and print it. */
-static enum cli_exit print_array(struct cli *c, const char *verb, struct cli_columns columns)
-{
-    struct cli_reply reply;
-    struct cli_rows rows;
-    const json_t *row;
-    size_t i;
-    enum cli_exit status = cli_admin(c, verb, NULL, &reply);
-    if (status != CLI_OK)
-        return status;
-    json_t *root = cli_parse_reply(&reply);
-    status = root != NULL ? CLI_OK : CLI_FAILED;
-    cli_rows_begin(&rows, c, columns);
-    json_array_foreach(root, i, row) cli_rows_put(&rows, row);
-    cli_rows_end(&rows, status);
-    json_decref(root);
-    cli_reply_close(&reply);
-    return status;
+    return print_made(c, "token-new", body, print_token);
 }
 
 static void token_cells(struct cli_table *t, const json_t *row)
@@ -78,7 +60,7 @@ static void token_cells(struct cli_table *t, const json_t *row)
 enum cli_exit cli_token_ls(struct cli *c)
 {
     static const char *const heads[] = {"ID", "SCOPE", "AS", "CREATED", "NAME"};
-    return print_array(c, "tokens", (struct cli_columns){heads, 5, token_cells});
+    return cli_admin_rows(c, "tokens", (struct cli_columns){heads, 5, token_cells});
 }
 
 /* POST an admin verb whose answer says nothing. */
@@ -116,12 +98,12 @@ static const struct cli_columns key_columns = {(const char *const[]){"NAME", "KE
 
 enum cli_exit cli_key_ls(struct cli *c)
 {
-    return print_array(c, "keys", key_columns);
+    return cli_admin_rows(c, "keys", key_columns);
 }
 
 enum cli_exit cli_key_new(struct cli *c)
 {
-    return print_made(c, "key-new", cli_object("name", c->args[0]), "key");
+    return print_made(c, "key-new", cli_object("name", c->args[0]), print_key);
 }
 
 #define PASSPHRASE_MAX 1024
@@ -256,7 +238,7 @@ enum cli_exit cli_key_import(struct cli *c)
     if (status == CLI_OK) {
         json_t *body = cli_object("text", buf_cstr(&text));
         json_object_set_new(body, "passphrase", json_string(secret));
-        status = print_made(c, "key-import", body, "key");
+        status = print_made(c, "key-import", body, print_key);
     }
     sodium_memzero(secret, sizeof secret);
     buf_close(&text);

@@ -97,3 +97,19 @@ enum cli_exit cli_print_reply(const struct cli *c, const struct cli_reply *reply
     json_decref(root);
     return CLI_OK;
 }
+
+enum cli_exit cli_show(const struct cli *c, struct cli_reply *reply,
+                       void (*human)(const struct cli *c, const json_t *root))
+{
+    enum cli_exit status = CLI_OK;
+    json_t *root = c->format == CLI_HUMAN ? cli_parse_reply(reply) : NULL;
+    if (c->format != CLI_HUMAN)
+        status = cli_print_reply(c, reply);
+    else if (root == NULL)
+        status = CLI_FAILED;
+    else
+        human(c, root);
+    json_decref(root);
+    cli_reply_close(reply);
+    return status;
+}

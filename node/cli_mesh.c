@@ -1,5 +1,5 @@
 /*
- * The node and its peers: status, peer, sync, conflicts, log.
+ * The node and its mesh: status, changes of peers, sync, log. What peers look like: cli_peers.c.
  */
 #include "node/cli.h"
 
@@ -44,36 +44,6 @@ static void line(const char *name, const char *format, ...)
     printf("\n");
 }
 
-static void peer_cells(struct cli_table *t, const json_t *p)
-{
-    struct buf sent = {0}, received = {0};
-    const char *id = cli_text(p, "id");
-    cli_put_bytes(&sent, (uint64_t)cli_int(p, "sent_bytes"));
-    cli_put_bytes(&received, (uint64_t)cli_int(p, "received_bytes"));
-    bool known = strspn(id, "0") != strlen(id);
-    cli_table_cell(t, "%.12s", known ? id : "-");
-    cli_table_cell(t, "%s", cli_text(p, "address"));
-    cli_table_cell(t, "%s", cli_text(p, "state"));
-    cli_table_cell(t, "%lld ms", cli_int(p, "lag_ms"));
-    cli_table_cell(t, "%s", buf_cstr(&sent));
-    cli_table_cell(t, "%s", buf_cstr(&received));
-    buf_close(&sent);
-    buf_close(&received);
-}
-
-static const struct cli_columns peer_columns = {
-    (const char *const[]){"PEER", "ADDRESS", "STATE", "LAG", "SENT", "RECEIVED"}, 6, peer_cells};
-
-static void print_peers(const struct cli *c, const json_t *peers)
-{
-    struct cli_rows rows;
-    const json_t *p;
-    size_t i;
-    cli_rows_begin(&rows, c, peer_columns);
-    json_array_foreach(peers, i, p) cli_rows_put(&rows, p);
-    cli_rows_end(&rows, CLI_OK);
-}
-
 static void print_status(const struct cli *c, const json_t *s)
 {
     const json_t *entries = json_object_get(s, "entries");
@@ -93,7 +63,7 @@ static void print_status(const struct cli *c, const json_t *s)
          cli_int(s, "rejected"));
     if (json_array_size(json_object_get(s, "peers")) > 0) {
         printf("\n");
-        print_peers(c, json_object_get(s, "peers"));
+        cli_print_peers(c, json_object_get(s, "peers"));
     }
     buf_close(&uptime);
     buf_close(&size);
@@ -103,18 +73,7 @@ static enum cli_exit status_once(struct cli *c)
 {
     struct cli_reply reply;
     enum cli_exit status = cli_admin(c, "status", NULL, &reply);
-    if (status != CLI_OK)
-        return status;
-    json_t *root = c->format == CLI_HUMAN ? cli_parse_reply(&reply) : NULL;
-    if (c->format != CLI_HUMAN)
-        status = cli_print_reply(c, &reply);
-    else if (root == NULL)
-        status = CLI_FAILED;
-    else
-        print_status(c, root);
-    json_decref(root);
-    cli_reply_close(&reply);
-    return status;
+    return status != CLI_OK ? status : cli_show(c, &reply, print_status);
 }
 
 enum cli_exit cli_status(struct cli *c)
@@ -133,22 +92,6 @@ enum cli_exit cli_status(struct cli *c)
 }
 
 /* ---- peers ------------------------------------------------------------------------------------------------------- */
-
-enum cli_exit cli_peer_ls(struct cli *c)
-{
-    struct cli_reply reply;
-    enum cli_exit status = cli_admin(c, "peers", NULL, &reply);
-    if (status != CLI_OK)
-        return status;
-    json_t *root = cli_parse_reply(&reply);
-    if (root == NULL)
-        status = CLI_FAILED;
-    else
-        print_peers(c, root);
-    json_decref(root);
-    cli_reply_close(&reply);
-    return status;
-}
 
 static enum cli_exit finish(enum cli_exit status, struct cli_reply *reply)
 {
@@ -171,32 +114,6 @@ enum cli_exit cli_sync(struct cli *c)
 {
     struct cli_reply reply;
     return finish(cli_admin(c, "sync", json_object(), &reply), &reply);
-}
-
-static void conflict_cells(struct cli_table *t, const json_t *row)
-{
-    cli_table_cell(t, "%s", cli_text(row, "kind"));
-    cli_table_cell(t, "%s", cli_text(row, "id"));
-}
-
-enum cli_exit cli_conflicts(struct cli *c)
-{
-    static const char *const heads[] = {"KIND", "ID"};
-    struct cli_reply reply;
-    struct cli_rows rows;
-    json_t *row;
-    size_t i;
-    enum cli_exit status = cli_admin(c, "conflicts", NULL, &reply);
-    if (status != CLI_OK)
-        return status;
-    json_t *root = cli_parse_reply(&reply);
-    cli_rows_begin(&rows, c, (struct cli_columns){heads, 2, conflict_cells});
-    json_array_foreach(root, i, row) cli_rows_put(&rows, row);
-    cli_rows_end(&rows, root != NULL ? CLI_OK : CLI_FAILED);
-    status = root != NULL ? CLI_OK : CLI_FAILED;
-    json_decref(root);
-    cli_reply_close(&reply);
-    return status;
 }
 
 enum cli_exit cli_log(struct cli *c)

@@ -84,3 +84,22 @@ enum cli_exit cli_pages(struct cli *c, const char *base, const char *member, uin
     buf_close(&cursor);
     return status;
 }
+
+enum cli_exit cli_admin_rows(struct cli *c, const char *verb, struct cli_columns columns)
+{
+    struct cli_reply reply;
+    struct cli_rows rows;
+    const json_t *row;
+    size_t i;
+    enum cli_exit status = cli_admin(c, verb, NULL, &reply);
+    if (status != CLI_OK)
+        return status;
+    json_t *root = cli_parse_reply(&reply);
+    status = root != NULL ? CLI_OK : CLI_FAILED;
+    cli_rows_begin(&rows, c, columns);
+    json_array_foreach(root, i, row) cli_rows_put(&rows, row);
+    cli_rows_end(&rows, status);
+    json_decref(root);
+    cli_reply_close(&reply);
+    return status;
+}

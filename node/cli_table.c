@@ -125,10 +125,14 @@ static const struct cli_verb verbs[] = {
      "Reads the directory itself when no node runs.", cli_export},
     {"verify", "[KIND ID|NAME]", 0, 2, NULL, "Check every signature and hash on disk again, or those of one entry.",
      "Reads the directory itself when no node runs. Exit status 6 if a check failed.", cli_verify},
-    {"peer ls", "", 0, 0, NULL, "The nodes that this one knows.", NULL, cli_peer_ls},
+    {"peer ls", "", 0, 0, NULL, "The nodes that this one knows: state, lag, queue, score and why it changed.",
+     "LAG is the round trip while both hold the same, else the time since they did. QUEUE waits to be sent. SCORE runs "
+     "from -100 (banned) to 100; the second table gives the reason of each recent change. NOTE says since when and why a "
+     "peer is away.",
+     cli_peer_ls},
     {"peer add", "ADDR", 1, 1, NULL, "Connect to HOST:PORT or KEY@HOST:PORT and stay connected.", NULL,
      cli_peer_change},
-    {"peer rm", "ID", 1, 1, NULL, "Forget a peer.", NULL, cli_peer_change},
+    {"peer rm", "ID|ADDR", 1, 1, NULL, "Forget a peer.", NULL, cli_peer_change},
     {"peer ban", "ID", 1, 1, NULL, "Close the connection to a peer and accept no other.", NULL, cli_peer_change},
     {"peer unban", "ID", 1, 1, NULL, "Allow a banned peer again.", NULL, cli_peer_change},
     {"mesh charter", "show | set KEY=VALUE...", 1, 16, charter_options, "Show the rules of the mesh, or change them.",

@@ -68,6 +68,8 @@ static const struct config_desc table[CONFIG_COUNT] = {
         UINT("limits.batch_writes", CONFIG_AT_START, "4096", 1, 65536, "Own writes in one commit."),
     [CONFIG_LIMIT_DISK_FREE_MB] = UINT("limits.disk_free_mb", CONFIG_ON_RELOAD, "16", 0, 1048576,
                                        "MiB of free disk below which the node is not ready."),
+    [CONFIG_LIMIT_SILENCE_S] = UINT("limits.silence_s", CONFIG_AT_START, "45", 3, 600,
+                                    "Seconds without a sign of life after which a session with a peer is given up."),
     [CONFIG_RATE_REQUESTS] = UINT("rate.requests", CONFIG_ON_RELOAD, "0", 0, 10000000,
                                   "Requests a second that one token may make; 0: any number."),
     [CONFIG_RATE_BURST] =

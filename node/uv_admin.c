@@ -400,6 +400,25 @@ static void admin_config(struct server *s, struct api_call *call)
     answer(call, rows);
 }
 
+/* What `souk doctor` cannot see from outside: where the listeners are, how peers get here, whom the node turned away. */
+static void admin_doctor(struct server *s, struct api_call *call)
+{
+    char mesh[ID_HEX_SIZE];
+    struct buf *out = &call->out;
+    id_hex(mesh, &s->mesh.id);
+    buf_printf(out, "{\"mesh_id\":\"%s\",\"http\":", mesh);
+    json_put_string(out, bytes_str(s->http_bound));
+    buf_put_str(out, ",\"listen\":");
+    json_put_string(out, bytes_str(s->mesh_bound));
+    buf_put_str(out, ",\"advertise\":");
+    json_put_string(out, bytes_str(s->advertise));
+    buf_put_u8(out, ',');
+    backend_put_reach(s->backend, out);
+    buf_put_u8(out, '}');
+    call->err = ERR_OK;
+    api_call_done(call);
+}
+
 static void admin_shutdown(struct server *s, struct api_call *call)
 {
     answer(call, json_object());
@@ -426,7 +445,8 @@ void server_admin(void *ctx, struct api_call *call)
         {"token-rm", admin_token_rm},     {"keys", admin_keys},
         {"key-new", admin_key_new},       {"key-export", admin_key_export},
         {"key-import", admin_key_import}, {"log", admin_log},
-        {"config", admin_config},         {"shutdown", admin_shutdown},
+        {"config", admin_config},         {"doctor", admin_doctor},
+        {"shutdown", admin_shutdown},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         if (strcmp(call->admin, verbs[i].verb) == 0) {

@@ -98,6 +98,7 @@ static void start_node(struct server *s)
     memcpy(net->identity_secret, s->keys.node.secret, sizeof net->identity_secret);
     memcpy(net->static_secret, s->keys.noise, sizeof net->static_secret);
     snprintf(net->advertise, sizeof net->advertise, "%s", s->advertise);
+    net->silence_ms = config_number(&s->config, CONFIG_LIMIT_SILENCE_S) * 1000;
     randombytes_buf(net->seed, sizeof net->seed);
     randombytes_buf(config.seed, sizeof config.seed);
     memcpy(config.name, s->name, sizeof config.name);

@@ -76,6 +76,17 @@ Test(metrics, labels_and_help_are_escaped)
     buf_close(&b);
 }
 
+Test(metrics, values_may_be_negative)
+{
+    struct buf b = {0};
+    metrics_sample_signed(&b, "souk_x", NULL, 0, -100);
+    metrics_sample_ms(&b, "souk_x", NULL, 0, -1500);
+    metrics_sample_ms(&b, "souk_x", NULL, 0, 20);
+    metrics_sample_ms(&b, "souk_x", NULL, 0, 0);
+    cr_assert_str_eq(buf_cstr(&b), "souk_x -100\nsouk_x -1.5\nsouk_x 0.02\nsouk_x 0\n");
+    buf_close(&b);
+}
+
 /* Where promtool is installed it has the last word. */
 Test(metrics, promtool_finds_nothing)
 {

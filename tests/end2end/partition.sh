@@ -57,7 +57,17 @@ on 2 peer add "$(field 1 mesh)"
 await 20 "both sides are equal" same_state 1 2
 for n in 1 2; do
     [[ $(http $n GET "/models/$id" | jq -r '.meta.conflicts[0].field') == description ]] || fail "no conflict on node $n"
-    [[ $(on $n conflicts -o json | jq -r '.[0].id') == "$id" ]] || fail "node $n does not list the conflict"
+    on $n conflicts -o json >"$work/conflicts"
+    [[ $(jq -r '.[0].id' "$work/conflicts") == "$id" ]] || fail "node $n does not list the conflict"
+    jq -e --arg key "$(cat "$work/shared.pub")" '.[0] | .kind == "model" and .name == "both" and .conflicts[0].field == "description"
+        and (.conflicts[0].values | length == 2 and (map(select(.shown)) | length) == 1
+             and all(.[]; .value != null and (.authors | length) == 1 and .authors[0].key == $key and .authors[0].at != ""))' \
+        "$work/conflicts" >/dev/null || fail "node $n does not say who wrote what: $(cat "$work/conflicts")"
+    on $n conflicts >"$work/conflicts"
+    for word in both description shown "souk put model" "$(cut -c1-12 "$work/shared.pub")"; do
+        grep -qF "$word" "$work/conflicts" || fail "node $n conflicts lacks \"$word\": $(cat "$work/conflicts")"
+    done
+    [[ $(on $n conflicts -o jsonl | wc -l) == 1 ]] || fail "conflicts -o jsonl is a line an entry"
 done
 edit 2 '{"description":"settled"}'
 await 10 "both sides are equal" same_state 1 2

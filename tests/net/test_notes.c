@@ -190,6 +190,56 @@ Test(notes, the_cause_of_a_failed_dial_is_kept)
     lab_free(lab);
 }
 
+/* The operator may shorten the silence that ends a session. */
+Test(notes, silence_ends_a_session_when_the_operator_says)
+{
+    struct lab *lab = lab_new(2, 7);
+    lab_down(lab, 1);
+    lab_host(lab, 1)->config.silence_ms = 6000;
+    lab_up(lab, 1);
+    lab_link(lab, 1, 0);
+    cr_assert(lab_until(lab, 1000, linked, NULL));
+    lab_run(lab, 120000);
+    cr_assert_eq(only_peer(lab, 1).sessions, 1, "pings leave often enough");
+    cr_assert_leq(only_peer(lab, 1).silent_ms, 2400);
+    lab_stall(lab, 0, 1, true);
+    lab_run(lab, 3000);
+    cr_assert_eq(only_peer(lab, 1).state, PEER_UP);
+    cr_assert_geq(only_peer(lab, 1).silent_ms, 3000 - 1);
+    lab_run(lab, 3100);
+    struct net_peer_info p = only_peer(lab, 1);
+    cr_assert(p.sessions > 1 || p.state != PEER_UP);
+    cr_assert_not_null(strstr(buf_cstr(&lab_host(lab, 1)->log), "nothing was heard for 6 s"));
+    lab_free(lab);
+}
+
+/* A peer that never answered has no key to be named by. */
+Test(notes, a_peer_without_a_key_is_removed_by_its_address)
+{
+    struct lab *lab = lab_new(1, 8);
+    lab_peer(lab, 0, "10.9.9.9:7000");
+    lab_run(lab, 3000);
+    cr_assert_eq(net_peers(lab_host(lab, 0)->net, NULL, 0), 1);
+    lab_event(lab, 0, (struct net_event){.kind = NET_PEER_REMOVE, .addr = "10.9.9.8:7000"});
+    cr_assert_eq(net_peers(lab_host(lab, 0)->net, NULL, 0), 1);
+    lab_event(lab, 0, (struct net_event){.kind = NET_PEER_REMOVE, .addr = "10.9.9.9:7000"});
+    cr_assert_eq(net_peers(lab_host(lab, 0)->net, NULL, 0), 0);
+    lab_free(lab);
+}
+
+/* A clock that a peer claims may be anything. */
+Test(notes, an_absurd_clock_is_cut)
+{
+    struct lab *lab = lab_new(2, 9);
+    lab_host(lab, 1)->clock_skew_ms = INT64_C(1) << 60;
+    lab_link(lab, 1, 0);
+    cr_assert(lab_until(lab, 1000, linked, NULL));
+    lab_run(lab, 20000);
+    cr_assert_eq(only_peer(lab, 0).skew_ms, NET_SKEW_SHOWN);
+    cr_assert_eq(only_peer(lab, 1).skew_ms, -NET_SKEW_SHOWN);
+    lab_free(lab);
+}
+
 Test(notes, every_reason_has_a_word_and_a_text)
 {
     for (int i = 0; i < NET_SCORED_COUNT; i++) {
