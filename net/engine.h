@@ -72,7 +72,7 @@
 #define NET_AUTHORS_MAX     256         /* authors whose pushes are counted                         */
 #define NET_AUTHOR_BURST    2048
 #define NET_AUTHOR_RATE     1024
-#define NET_CONTROL_BURST   256         /* PING PONG PEERS GRAFT PRUNE HINT CALL IDONTWANT ...      */
+#define NET_CONTROL_BURST   256         /* PING PONG PEERS GRAFT PRUNE HINT IDONTWANT ...      */
 #define NET_CONTROL_RATE    32          /* ... each second                                          */
 
 /* Scores. A peer at NET_SCORE_BAN is closed and banned for NET_BAN_MS. */
@@ -118,6 +118,7 @@ struct peer {
     struct link *link;          /* the session, from its proof on */
 };
 
+struct link_calls;
 struct link {
     uint64_t id;                /* the rim's number */
     struct conn conn;
@@ -156,6 +157,7 @@ struct link {
     size_t offered;
     bool synced;
     uint64_t equal_ms;          /* when the sets were last seen equal; 0: never */
+    struct link_calls *calls;   /* calls.c; NULL until the first */
 };
 
 /* A bundle that was handed to the store. */
@@ -243,6 +245,7 @@ struct net {
 
 /* ---- net.c --------------------------------------------------------------------------------------------------------- */
 void net_act(struct net *n, const struct net_action *action); /* copies; `text` too */
+void net_act_bytes(struct net *n, const struct net_action *action, struct buf *bytes); /* takes the bytes over */
 void net_log(struct net *n, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 uint64_t net_clock(const struct net *n);                      /* wall clock now, in ms */
 uint64_t net_jitter(struct net *n, uint64_t ms);              /* ms plus or minus a fifth */

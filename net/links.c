@@ -2,7 +2,7 @@
  * Connections: accepted or dialed, proved, greeted, kept alive, closed with a reason. One session a peer; a second is
  * settled by rule. Owns the deadlines of the state table; what messages say is for session.c.
  */
-#include "net/engine.h"
+#include "net/calls.h"
 
 #include "crdt/alloc.h"
 
@@ -101,6 +101,7 @@ void link_ended(struct net *n, struct link *l)
     note_end(n, l);
     sync_stop(l);
     fetch_link_gone(n, l);
+    calls_link_gone(n, l);
     end_peer(n, l);
 }
 
@@ -118,6 +119,7 @@ void link_close(struct net *n, struct link *l, enum wire_reason reason, const ch
 void link_free(struct link *l)
 {
     conn_free(&l->conn);
+    calls_free(l);
     recent_close(&l->known);
     buf_close(&l->offers);
     idqueue_close(&l->ask);
@@ -317,6 +319,7 @@ static void drained(struct net *n, struct link *l, uint64_t queued)
         l->stalled_ms = n->now_ms;
     l->rim_queued = queued;
     gossip_lazy(l);
+    calls_pump(n, l);
     fetch_pump(n, l);
 }
 

@@ -2,7 +2,7 @@
  * The engine's door: events in, actions out, one deadline, and the views that the node shows. Owns struct net; every rule
  * of the protocol is in the files beside it.
  */
-#include "net/engine.h"
+#include "net/calls.h"
 
 #include "crdt/alloc.h"
 
@@ -124,6 +124,15 @@ void net_act(struct net *n, const struct net_action *action)
         q->action.text = q->text = mem_strdup(action->text);
 }
 
+void net_act_bytes(struct net *n, const struct net_action *action, struct buf *bytes)
+{
+    net_act(n, action);
+    struct queued_action *q = &n->actions[(n->action_at + n->action_count - 1) % n->action_cap];
+    q->action.bytes = buf_view(bytes);
+    q->text = (char *)bytes->p;
+    *bytes = (struct buf){0};
+}
+
 void net_log(struct net *n, int level, const char *format, ...)
 {
     char text[512];
@@ -192,6 +201,12 @@ static void dispatch(struct net *n, const struct net_event *e)
         return;
     case NET_SYNC_NOW:
         sync_now(n);
+        return;
+    case NET_CALL:
+    case NET_CALL_DROP:
+    case NET_ANSWER:
+    case NET_REFUSE:
+        calls_input(n, e);
         return;
     }
 }

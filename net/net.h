@@ -55,8 +55,17 @@ enum net_event_kind {
     NET_PEER_REMOVE, /* peer, or addr: HOST:PORT of one whose key is not known */
     NET_PEER_BAN,    /* peer */
     NET_PEER_UNBAN,  /* peer */
-    NET_SYNC_NOW
+    NET_SYNC_NOW,
+    NET_CALL,        /* peer, call (a number not used before), bytes: a question to a node in session */
+    NET_CALL_DROP,   /* call: its answer is not wanted any more */
+    NET_ANSWER,      /* peer, call, bytes, final: an answer to NET_CALLED; one or more, the last one final */
+    NET_REFUSE       /* peer, call: no (further) answer is given */
 };
+
+/* Bytes of a question and of one answer; bytes of both that wait for one link (beyond: the call is lost). */
+#define NET_CALL_REQUEST_MAX ((8u << 20) + (64u << 10))
+#define NET_CALL_ANSWER_MAX  ((1u << 20) + (64u << 10))
+#define NET_CALL_BYTES_MAX   (64u << 20)
 
 struct net_result {
     uint64_t tag;          /* as NET_STORE gave it; 0: handed in by a client, to be published like an own delta if fresh */
@@ -69,8 +78,9 @@ struct net_result {
 
 struct net_event {
     enum net_event_kind kind;
-    uint64_t conn, dial, load;
+    uint64_t conn, dial, load, call;
     uint64_t queued;
+    bool final;
     enum net_dial_fault fault;
     struct bytes bytes;
     const char *addr;
@@ -90,11 +100,17 @@ enum net_action_kind {
     NET_LOAD,        /* load, id: answer NET_LOADED */
     NET_WANT_MISSING,/* a peer came up: tell which bodies are missing with net_want_body */
     NET_FOUNDER,     /* founder, name: learned from a peer and checked against the mesh id */
+    NET_CALLED,      /* peer, call, bytes: a question; answer NET_ANSWER or NET_REFUSE */
+    NET_CALL_LEFT,   /* peer, call: the asker does not wait any more; no answer is taken */
+    NET_ANSWERED,    /* call, bytes, final */
+    NET_CALL_LOST,   /* call: no (further) answer comes; unsent: the other side has not acted on it, or says so */
     NET_LOG          /* level 0 error 1 warn 2 info 3 debug, text */
 };
 struct net_action {
     enum net_action_kind kind;
-    uint64_t conn, dial, load, tag;
+    uint64_t conn, dial, load, tag, call;
+    bool final, unsent;
+    struct key peer;
     struct bytes bytes;
     struct id id;
     struct key founder;

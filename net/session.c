@@ -2,7 +2,7 @@
  * What is said in a session: HELLO, PEERS, PING and CLOSE are handled here, deltas and ids go to fetch.c, reconciliation
  * to sync.c. Messages have passed the table of wire.c, so their form and their place are right.
  */
-#include "net/engine.h"
+#include "net/calls.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -236,6 +236,9 @@ void session_message(struct net *n, struct link *l, const struct wire_message *m
     case WIRE_RECON:
         sync_recon(n, l, m);
         return;
+    case WIRE_CALL:
+        calls_message(n, l, m);
+        return;
     case WIRE_PING:
     case WIRE_PONG:
     case WIRE_PEERS:
@@ -243,7 +246,6 @@ void session_message(struct net *n, struct link *l, const struct wire_message *m
     case WIRE_GRAFT:
     case WIRE_PRUNE:
     case WIRE_HINT:
-    case WIRE_CALL:
     case WIRE_TYPE_END:
         break;
     }

@@ -468,6 +468,11 @@ static enum node_action_kind net_action_next(struct node *n, struct node_action 
         case NET_FOUNDER:
             take_founder(n, &out->net);
             break;
+        case NET_CALLED:
+        case NET_CALL_LEFT:
+        case NET_ANSWERED:
+        case NET_CALL_LOST:
+            return give(out, NODE_CALL);
         case NET_LOG:
             out->subsystem = "net";
             out->level = out->net.level;

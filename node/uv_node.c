@@ -90,6 +90,8 @@ static void act(struct server *s, enum node_action_kind kind, const struct node_
     case NODE_REOPEN:
         uv_writer_run(s->writer, NULL);
         break;
+    case NODE_CALL:
+        break;
     case NODE_CHANGED:
         api_changed(s->api, a->seq);
         break;

@@ -283,6 +283,19 @@ static void dial(struct lab *lab, struct lab_host *h, const struct net_action *a
     lab_event(lab, h->index, (struct net_event){.kind = NET_CONNECTED, .conn = mine, .dial = dial_id, .addr = addr});
 }
 
+/* What a test wants to know of calls: a line each, and the bytes of the last one. */
+static void called(struct lab *lab, struct lab_host *h, const struct net_action *a)
+{
+    static const char *const words[] = {[NET_CALLED] = "called", [NET_CALL_LEFT] = "left", [NET_ANSWERED] = "answered",
+                                        [NET_CALL_LOST] = "lost"};
+    buf_printf(&h->calls, "%s %llu %zu%s%s\n", words[a->kind], (unsigned long long)a->call, a->bytes.n,
+               a->final ? " final" : "", a->unsent ? " unsent" : "");
+    buf_reset(&h->call_bytes);
+    buf_put_bytes(&h->call_bytes, a->bytes);
+    if (a->kind == NET_CALLED && h->on_called != NULL)
+        h->on_called(lab, h, a);
+}
+
 static void drain(struct lab *lab, struct lab_host *h)
 {
     struct net_action a;
@@ -322,6 +335,12 @@ static void drain(struct lab *lab, struct lab_host *h)
             break;
         case NET_FOUNDER:
             h->got_founder = true;
+            break;
+        case NET_CALLED:
+        case NET_CALL_LEFT:
+        case NET_ANSWERED:
+        case NET_CALL_LOST:
+            called(lab, h, &a);
             break;
         case NET_LOG:
             buf_printf(&h->log, "%d %s\n", a.level, a.text);
@@ -559,6 +578,8 @@ void lab_free(struct lab *lab)
             buf_close(&h->bundles[k].bytes);
         free(h->bundles);
         buf_close(&h->log);
+        buf_close(&h->calls);
+        buf_close(&h->call_bytes);
         setindex_free(h->set);
     }
     for (size_t i = 0; i < lab->pairs; i++)

@@ -15,6 +15,7 @@ struct lab_bundle {
     struct buf bytes;
 };
 
+struct lab;
 struct lab_host {
     size_t index;
     struct net *net;               /* NULL: down */
@@ -31,6 +32,8 @@ struct lab_host {
     bool listening;
     size_t dials, wanted_missing;
     struct buf log;                /* all NET_LOG lines */
+    struct buf calls, call_bytes;  /* "called 7 12\n", "left 7 0", "answered 7 3 final", "lost 7 0 unsent"; the last bytes */
+    void (*on_called)(struct lab *lab, struct lab_host *h, const struct net_action *a);
     bool got_founder;
 };
 

@@ -228,6 +228,7 @@ static bool act(struct sim_world *w, struct sim_host *h)
     case NODE_REOPEN:
         sim_world_at(w, w->now + sim_draw(&h->rng, 1, 50), (struct sim_event){.kind = SIM_REOPEN, .host = h->index, .epoch = h->epoch});
         break;
+    case NODE_CALL:
     case NODE_CHANGED:
         break;
     case NODE_LOG:
