@@ -119,7 +119,8 @@ static void take_address(struct link *l, struct bytes told)
     if (kind != ADDR_PLAIN && !(kind == ADDR_LOOPBACK && l->local))
         return;
     (void)snprintf(l->peer->told, sizeof l->peer->told, "%s", addr);
-    if (l->peer->addr[0] == 0)
+    /* One that dialed says where it is now; one that was dialed is where it was dialed, and the operator knows best. */
+    if (l->peer->addr[0] == 0 || (!l->outbound && !l->peer->pinned))
         (void)snprintf(l->peer->addr, sizeof l->peer->addr, "%s", addr);
 }
 

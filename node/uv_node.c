@@ -65,7 +65,7 @@ void server_job_done(void *ctx, struct store_job *job, enum err err)
 static void on_timer(uv_timer_t *timer)
 {
     struct server *s = timer->data;
-    if (!s->described && uv_now(&s->loop) >= s->describe_at)
+    if (uv_now(&s->loop) >= s->describe_at)
         server_describe(s);
     server_feed(s, &(struct node_event){.kind = NODE_TICK});
 }
@@ -104,7 +104,7 @@ static void act(struct server *s, enum node_action_kind kind, const struct node_
 static void arm(struct server *s)
 {
     uint64_t at = node_deadline(s->node), now = uv_now(&s->loop);
-    if (!s->described && s->describe_at < at)
+    if (s->describe_at < at)
         at = s->describe_at;
     if (at == UINT64_MAX)
         uv_timer_stop(&s->timer);

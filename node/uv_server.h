@@ -49,8 +49,7 @@ struct server {
     uv_signal_t signals[3];
     char mesh_bound[NET_ADDR_MAX], advertise[NET_ADDR_MAX], http_bound[UV_HTTP_BOUND_MAX];
     bool draining, stopping, closed;
-    bool described;        /* this node's own entry is shown */
-    uint64_t describe_at, describe_wait_ms;
+    uint64_t describe_at, describe_wait_ms; /* this node's own entry is looked at again */
     uint64_t wall_start_s;
 };
 

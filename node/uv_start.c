@@ -187,8 +187,10 @@ static void start_charter(struct server *s)
 
 #define DESCRIBE_MIN_MS 1000
 #define DESCRIBE_MAX_MS 600000
+#define DESCRIBE_AGAIN_MS 10000 /* a machine may change its address at any time */
 
-/* A joiner is not admitted before it has seen the charter, so its own entry is tried again, with pauses that double. */
+/* A joiner is not admitted before it has seen the charter, so its own entry is tried again, with pauses that double. Once
+ * it is shown it is compared again and again: a write leaves only when something in it changed. */
 void server_describe(struct server *s)
 {
     char http[NET_ADDR_MAX], mesh[NET_ADDR_MAX], url[NET_ADDR_MAX + 8] = "";
@@ -204,7 +206,9 @@ void server_describe(struct server *s)
     enum err err = node_describe(s->node, s->store, &s->self, &d);
     if (err != ERR_OK)
         uv_log(&s->log, LOG_NODE, LOG_WARN, "this node's own entry was not written: %s", err_text(err));
-    s->described = store_get(s->store, KIND_NODE, &entry, &info, &json) == ERR_OK;
+    bool shown = store_get(s->store, KIND_NODE, &entry, &info, &json) == ERR_OK;
+    if (shown)
+        s->describe_wait_ms = DESCRIBE_AGAIN_MS / 2;
     s->describe_wait_ms = s->describe_wait_ms == 0 ? DESCRIBE_MIN_MS : 2 * s->describe_wait_ms;
     if (s->describe_wait_ms > DESCRIBE_MAX_MS)
         s->describe_wait_ms = DESCRIBE_MAX_MS;

@@ -8,6 +8,7 @@ data=${SOUK_SHARED:-$top/../shared}/data
 unset SOUK_DIR SOUK_PASSPHRASE
 work=$(mktemp -d /tmp/souk-XXXXXX) # short: socket paths have 107 bytes
 declare -A pid
+declare -A enter # a command that node N is started through, for example nsenter
 [[ -x $souk ]] || { echo "no souk in $build"; exit 1; }
 
 finish() {
@@ -52,7 +53,8 @@ start() {
     local n=$1
     shift
     : >"$work/$n.out"
-    "$souk" --dir "$work/$n" run --http 127.0.0.1:0 --listen 127.0.0.1:0 --set "name=node-$n" "$@" >"$work/$n.out" 2>>"$work/$n.err" &
+    # shellcheck disable=SC2086
+    ${enter[$n]:-} "$souk" --dir "$work/$n" run --http 127.0.0.1:0 --listen 127.0.0.1:0 --set "name=node-$n" "$@" >"$work/$n.out" 2>>"$work/$n.err" &
     pid[$n]=$!
     await 30 "node $n is ready" is_ready "$n"
     grep -q '^ready ' "$work/$n.out" || fail "node $n did not start: $(tail -n 3 "$work/$n.err")"

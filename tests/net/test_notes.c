@@ -252,3 +252,28 @@ Test(notes, every_reason_has_a_word_and_a_text)
         cr_assert_gt(strlen(wire_reason_word((enum wire_reason)i)), 2);
     cr_assert_str_eq(wire_reason_word((enum wire_reason)99), "unknown");
 }
+
+/* A machine that changed its address says so when it dials; an address that the operator gave stays. */
+Test(notes, a_peer_that_moved_is_known_at_its_new_address)
+{
+    for (int pinned = 0; pinned < 2; pinned++) {
+        struct lab *lab = lab_new(2, 10);
+        lab_link(lab, 1, 0);
+        if (pinned)
+            lab_link(lab, 0, 1);
+        cr_assert(lab_until(lab, 3000, linked, NULL));
+        cr_assert_str_eq(only_peer(lab, 0).address, lab_host(lab, 1)->addr);
+        lab_down(lab, 1);
+        (void)snprintf(lab_host(lab, 1)->config.advertise, NET_ADDR_MAX, "10.0.0.77:7000");
+        lab_cut(lab, 0, 1); /* so that host 0 does not reach it at the old one */
+        lab_up(lab, 1);
+        lab_heal(lab, 0, 1);
+        lab_link(lab, 1, 0);
+        cr_assert(lab_until(lab, 40000, linked, NULL));
+        if (!only_peer(lab, 0).outbound)
+            cr_assert_str_eq(only_peer(lab, 0).address, pinned ? lab_host(lab, 1)->addr : "10.0.0.77:7000");
+        else
+            cr_assert(pinned);
+        lab_free(lab);
+    }
+}
