@@ -21,19 +21,22 @@ struct import_run {
     size_t pending, accepted;
 };
 
-static void fail_row(struct import_run *run, size_t row, const char *pointer, const char *detail)
+static void fail_row(struct import_run *run, size_t row, struct bytes name, const char *pointer, const char *detail)
 {
-    buf_printf(&run->failed, "%s{\"row\":%zu,\"pointer\":", run->failed.n > 0 ? "," : "", row);
+    buf_printf(&run->failed, "%s{\"row\":%zu,\"name\":", run->failed.n > 0 ? "," : "", row);
+    json_put_string(&run->failed, name);
+    buf_put_str(&run->failed, ",\"pointer\":");
     json_put_string(&run->failed, bytes_str(pointer));
     buf_put_str(&run->failed, ",\"detail\":");
     json_put_string(&run->failed, bytes_str(detail));
     buf_put_u8(&run->failed, '}');
 }
 
-static struct waiter *row_waiter(struct import_run *run, size_t row)
+static struct waiter *row_waiter(struct import_run *run, const struct import_row *row)
 {
-    struct waiter *w = mem_alloc(sizeof *w);
-    *w = (struct waiter){.import = run, .row = row};
+    struct waiter *w = mem_alloc(sizeof *w + row->name.n);
+    memcpy(w + 1, row->name.p, row->name.n);
+    *w = (struct waiter){.import = run, .row = row->row - 1, .name = bytes_of((const uint8_t *)(w + 1), row->name.n)};
     return w;
 }
 
@@ -48,7 +51,7 @@ static void keep_row(struct import_run *run, const struct import_row *row)
                            .change = {.mode = CHANGE_REPLACE,
                                       .field_count = row->field_count,
                                       .fields = row->fields},
-                           .ctx = row_waiter(run, row->row - 1)};
+                           .ctx = row_waiter(run, row)};
     struct queued_write *copy = queued_write_new(&w);
     *run->parsed_end = copy;
     run->parsed_end = &copy->next;
@@ -65,7 +68,7 @@ static void import_work(void *arg)
         if (row->verdict == IMPORT_ROW)
             keep_row(run, row);
         for (size_t i = 0; row->verdict != IMPORT_ROW && i < row->faults.count; i++)
-            fail_row(run, row->row - 1, row->faults.list[i].pointer, row->faults.list[i].detail);
+            fail_row(run, row->row - 1, row->name, row->faults.list[i].pointer, row->faults.list[i].detail);
     }
     free(row);
     import_free(m);
@@ -97,7 +100,7 @@ static void import_done(void *arg)
             run->pending++;
             continue;
         }
-        fail_row(run, waiter->row, "", err_text(e));
+        fail_row(run, waiter->row, waiter->name, "", err_text(e));
         free(waiter);
         free(w);
     }
@@ -111,7 +114,7 @@ void backend_import_result(struct waiter *w, const struct node_result *r)
     if (r->why == ERR_OK)
         run->accepted++;
     else
-        fail_row(run, w->row, "", err_text(r->why));
+        fail_row(run, w->row, w->name, "", err_text(r->why));
     free(w);
     if (--run->pending == 0)
         finish(run);

@@ -31,7 +31,8 @@ struct waiter {
     struct api_call *call;
     struct import_run *import; /* or */
     struct mesh_run *mesh;     /* both NULL: the call waits for this write alone */
-    size_t row;
+    size_t row;                /* of an import: its number and name, for a report */
+    struct bytes name;
 };
 struct waiter *backend_waiter(struct api_call *call); /* freed by backend_drain, or by the caller if the write was refused */
 

@@ -1,7 +1,7 @@
 /*
  * Import: a foreign catalogue is read as a stream, mapped row by row (import.h) and sent to the node in
- * batches, several of them in flight. Every row that is refused, here or by the node, is reported with
- * its place in the input.
+ * batches, several of them in flight. Lines of jsonl are sent as they are: the node parses them. Every row
+ * that is refused, here or by the node, is reported with its place in the input.
  */
 #include "node/cli_http.h"
 
@@ -23,7 +23,6 @@
 
 struct place {
     char where[32];
-    char name[80];
 };
 
 /* One request: filled, sent, answered, filled again. */
@@ -40,6 +39,7 @@ struct job {
     struct cli *cli;
     struct import *import;
     CURLM *multi;
+    char path[48]; /* of every request */
     struct batch batches[IN_FLIGHT];
     struct batch *filling;
     uint64_t limit, read, accepted, refused, duplicates;
@@ -60,7 +60,7 @@ static void send_batch(struct job *j, struct batch *b)
 {
     assert(!b->sent && b->rows > 0);
     struct cli_request r = {.method = "POST",
-                            .path = "/admin/import",
+                            .path = j->path,
                             .body = buf_view(&b->body),
                             .content_type = "application/x-ndjson",
                             .as = cli_option(j->cli, "as")};
@@ -98,7 +98,7 @@ static void take_answer(struct job *j, struct batch *b)
         size_t n = (size_t)cli_int(row, "row");
         if (n >= b->rows)
             continue;
-        report(j, b->places[n].where, b->places[n].name, cli_text(row, "pointer"), cli_text(row, "detail"));
+        report(j, b->places[n].where, cli_text(row, "name"), cli_text(row, "pointer"), cli_text(row, "detail"));
         j->refused += n != last;
         last = n;
     }
@@ -176,6 +176,12 @@ static void put_row(struct buf *out, const struct import_row *row)
     buf_put_str(out, "}}\n");
 }
 
+static void put_line(struct buf *out, const struct import_row *row)
+{
+    buf_put_bytes(out, row->text);
+    buf_put_u8(out, '\n');
+}
+
 static void keep_row(struct job *j, const struct import_row *row)
 {
     if (cli_option(j->cli, "dry-run") != NULL) {
@@ -187,9 +193,10 @@ static void keep_row(struct job *j, const struct import_row *row)
     struct batch *b = j->filling;
     struct place *place = &b->places[b->rows++];
     memcpy(place->where, row->where, sizeof place->where);
-    snprintf(place->name, sizeof place->name, "%.*s", (int)(row->name.n < 79 ? row->name.n : 79),
-             (const char *)row->name.p);
-    put_row(&b->body, row);
+    if (row->kind != NULL)
+        put_row(&b->body, row);
+    else
+        put_line(&b->body, row);
     if (b->rows == BATCH_ROWS || b->body.n >= BATCH_BYTES) {
         flush(j);
         pump(j, 0);
@@ -334,6 +341,10 @@ enum cli_exit cli_import(struct cli *c)
     j->cli = c;
     j->limit = limit;
     j->import = import_new(format, kind);
+    snprintf(j->path, sizeof j->path, "/admin/import?kind=%s", kind->singular);
+    /* A trial and a limit count rows that are good, which only parsing tells. */
+    if (format == IMPORT_JSONL && cli_option(c, "dry-run") == NULL && limit == UINT64_MAX)
+        import_cut_only(j->import);
     enum cli_exit status = run_import(j, fd);
     free(j);
     if (!standard)

@@ -44,6 +44,8 @@ struct import_row {
 struct import;
 /* default_kind: of a bare record in jsonl; NULL: such a row is refused. */
 struct import *import_new(enum import_format format, const struct kind_desc *default_kind);
+/* Rows of jsonl are cut and not looked into, for somebody else to parse: they have a text, and no kind, name or fields. */
+void import_cut_only(struct import *m);
 void import_free(struct import *m);
 /* Adds bytes (copied); drain import_next after each. */
 void import_feed(struct import *m, struct bytes in);

@@ -154,6 +154,7 @@ on 1 import jsonl "$work/made.jsonl" --dry-run >"$work/dry" 2>/dev/null || fail 
 on 1 import jsonl - <"$work/made.jsonl" -o json >"$work/sum" 2>"$work/refused" || fail "import from stdin"
 [[ $(jq -c '[.read,.accepted,.refused]' "$work/sum") == '[453,450,3]' ]] || fail "$(cat "$work/sum")"
 for line in 451 452 453; do grep -q "^line $line" "$work/refused" || fail "line $line is not reported"; done
+grep -q '^line 453: ok: refused: /parameters: ' "$work/refused" || fail "a refusal says name, place and reason"
 on 1 ls model --all -o jsonl | wc -l | grep -qx 451 || fail "ls --all"
 on 1 import jsonl <(echo rubbish) --dir "$work/1" >/dev/null 2>&1 && fail "an import that reads nothing fails"
 on 1 export jsonl "$work/export.jsonl" || fail "export"

@@ -93,6 +93,32 @@ Test(import, jsonl_bare_records_need_a_kind)
     expect_refused("line 1", "", "bare record");
 }
 
+/* What another parses is cut at the same places and bounded the same; nothing is said of what it holds. */
+Test(import, jsonl_cut_only)
+{
+    char big[API_RECORD_MAX + 300];
+    memset(big, ' ', sizeof big);
+    big[0] = '1';
+    big[sizeof big - 1] = 0;
+    import_free(m);
+    m = import_new(IMPORT_JSONL, NULL);
+    import_cut_only(m);
+    import_feed(m, bytes_str("not json\n \n{\"name\":\"a\"}\r\n"));
+    import_feed(m, bytes_str(big));
+    import_feed(m, bytes_str("\nlast"));
+    import_end(m);
+    static const char *const texts[] = {"not json", "{\"name\":\"a\"}\r", NULL, "last"};
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert(import_next(m, &row));
+        cr_expect_eq(row.verdict, texts[i] != NULL ? IMPORT_ROW : IMPORT_REFUSED);
+        cr_expect(texts[i] == NULL || bytes_eq(row.text, bytes_str(texts[i])));
+        cr_expect_null(row.kind);
+        cr_expect_eq(row.row, i + 1);
+    }
+    cr_expect_str_eq(row.where, "line 5");
+    expect_end();
+}
+
 Test(import, jsonl_refuses_line_by_line)
 {
     start(IMPORT_JSONL, "model",
