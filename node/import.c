@@ -137,7 +137,8 @@ static bool names_add(struct names *t, struct bytes name)
 /* The name as far as a refused row gives one. */
 static void keep_name(struct import *m, const json_t *record, struct import_row *row)
 {
-    const json_t *name = json_object_get(record, "name");
+    const json_t *inner = row->kind != NULL ? json_object_get(record, row->kind->singular) : NULL;
+    const json_t *name = json_object_get(json_is_object(inner) ? inner : record, "name");
     buf_reset(&m->name);
     if (!json_is_string(name))
         return;
