@@ -215,6 +215,7 @@ static bool needless(struct net *n, struct link *l, const struct glance *g, stru
         return false;
     n->stats.duplicates += held;
     n->stats.deferred += !held && later && !memo;
+    n->stats.unseen_ahead += !held && later && !memo;
     if (!held && later)
         memo_add(&n->memo, &g->item.id, n->now_ms + NET_MEMO_LATER_MS);
     if (held || asked)
@@ -228,6 +229,7 @@ void fetch_delta(struct net *n, struct link *l, const struct wire_message *m)
     n->stats.deltas_received++;
     if (!look(m, &g) || !id_eq(&g.mesh, &n->self.mesh)) {
         n->stats.refused++;
+        n->stats.unseen_foreign++;
         book_score(n, l->peer, NET_SCORED_REFUSED);
         link_close(n, l, REASON_PROTOCOL, "a DELTA without a delta of this mesh");
         return;

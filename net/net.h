@@ -198,6 +198,7 @@ size_t net_strangers(const struct net *n, struct net_stranger *out, size_t max);
 
 struct net_stats {
     uint64_t deltas_sent, deltas_received, duplicates, refused, deferred;
+    uint64_t unseen_ahead, unseen_foreign; /* of deferred and refused: those that were never handed out by NET_STORE */
     uint64_t sync_rounds, sync_bytes, handshakes_failed;
     uint64_t sessions_dialed, sessions_accepted; /* that came up */
     uint64_t scored[NET_SCORED_COUNT];           /* changes of any peer's score */

@@ -79,10 +79,12 @@ static bool is_away(const json_t *p)
 {
     static const char *const codes[] = {"connect_timeout", "connect_refused", "no_route", "connect", "timeout",
                                         "lost",            "bye",             "slow",     "crypto"};
+    if (state_is(p, "up") || state_is(p, "banned"))
+        return false;
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-        if (!state_is(p, "up") && !state_is(p, "banned") && strcmp(trouble_code(p), codes[i]) == 0)
+        if (strcmp(trouble_code(p), codes[i]) == 0)
             return true;
-    return false;
+    return state_is(p, "dialing") && trouble_code(p)[0] == '\0'; /* the first dial is still under way */
 }
 
 static bool came_by_itself(const json_t *p)

@@ -558,7 +558,11 @@ bool node_disk_ok(const struct node *n, enum err *why)
 
 void node_stats(const struct node *n, struct node_stats *out)
 {
+    struct net_stats net;
+    net_stats(n->net, &net);
     *out = n->stats;
+    out->deferred += net.unseen_ahead;
+    out->rejected += net.unseen_foreign;
     out->pending_bytes = n->queue.bundle_bytes;
     out->pending_writes = n->queue.write_count;
     out->clock_ms = n->clock_ms;

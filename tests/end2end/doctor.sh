@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# What an operator sees of the mesh, each trouble made for real: souk doctor names a node of another mesh, a clock that is
+# off, a blocked port, a stopped node and a cut network, each with the next step; peer ls, /metrics and the log show the rest.
+. "$(dirname "$0")/netns.bash"
+for i in a1 b2 c3 w4 z5 g6; do host "${i:0:1}" "${i:1}"; done
+
+# doctor HOST: its findings as JSON in $work/found; the exit status is doctor's.
+doctor() { at "$1" "$souk" --dir "$work/$1" doctor -o json >"$work/found" 2>"$work/found.log"; }
+# found CHECK RESULT DETAIL NEXT: is there such a finding? The last two are regular expressions.
+found() {
+    jq -e --arg c "$1" --arg r "$2" --arg d "$3" --arg n "$4" \
+        'any(.[]; .check == $c and .result == $r and (.detail | test($d)) and (.next | test($n)))' "$work/found" >/dev/null
+}
+expect() { found "$@" || fail "doctor does not say \"$1\" \"$2\" \"$3\" \"$4\": $(jq -c '.[]' "$work/found" "$work/found.log")"; }
+none() { jq -e --arg c "$1" 'all(.[]; .check != $c)' "$work/found" >/dev/null || fail "doctor says $1: $(cat "$work/found")"; }
+peer() { # HOST OTHER-ADDRESS FILTER: of the peer object
+    on "$1" peer ls -o json | jq -r --arg a "$2" ".[] | select(.address == \$a) | $3"
+}
+is_up() { [[ $(peer "$1" "$2" .state) == up ]]; }
+trouble_is() { [[ $(peer "$1" "$2" .trouble.code) == "$3" ]]; }
+
+say "all is well"
+node a
+mesh=$(field a mesh_id)
+for n in b c; do node $n --mesh "$mesh" --peer 10.77.0.1:7071; done
+in_step() { on a peer ls -o json | jq -e 'length == 2 and all(.[]; .state == "up" and .synced)' >/dev/null; }
+await 30 "three nodes in step" in_step
+doctor a || fail "doctor finds a fault: $(cat "$work/found")"
+expect peers ok 'connected to 2 of 2 known nodes, in step with 2' '^$'
+expect clocks ok 'within 5 s of those of 2 peers' '^$'
+expect listen ok '0.0.0.0:7071 answers' '^$'
+for check in partition stopped 'blocked port' 'mesh id' silent lag; do none "$check"; done
+
+say "peer ls, metrics, log"
+echo '{"name":"one"}' | on b put model - >/dev/null
+await 20 "a has it" eval 'on a get model one >/dev/null 2>&1'
+b=$(field b id)
+on a peer ls >"$work/peers"
+grep -qE '^PEER +ADDRESS +STATE +LAG +QUEUE +SCORE +SENT +RECEIVED +NOTE$' "$work/peers" || fail "peer ls: $(cat "$work/peers")"
+grep -qE "^${b:0:12} +[0-9.:]+ +up +[0-9]+ ms +[0-9.]+ k?B +[0-9]+ .* in step$" "$work/peers" || fail "peer ls: $(cat "$work/peers")"
+grep -qE "^${b:0:12} +20[0-9T:-]+ +\+[0-9]+ +[0-9]+ +a new delta$" "$work/peers" || fail "no reason of the score: $(cat "$work/peers")"
+[[ $(on a peer ls -o jsonl | wc -l) == 2 ]] || fail "peer ls -o jsonl"
+on a peer ls -o json | jq -e 'all(.[]; has("id") and has("address") and has("state") and has("lag_ms") and has("sent_bytes")
+    and has("received_bytes") and has("queued_bytes") and (.score == ([.score_changes[].by] | add // 0))
+    and all(.score_changes[]; .reason != "" and .at != "" and .times > 0) and .trouble == null)' >/dev/null || fail "peer objects"
+http a GET /metrics >"$work/metrics"
+for family in up lag_seconds queue_bytes score clock_skew_seconds sent_bytes_total received_bytes_total sessions_total; do
+    [[ $(grep -c "^souk_peer_$family{" "$work/metrics") == 2 ]] || fail "souk_peer_$family: $(grep souk_peer_ "$work/metrics")"
+done
+grep -qE "^souk_peer_up\{peer=\"$b\"\} 1$" "$work/metrics" || fail "souk_peer_up of b"
+grep -qE '^souk_peer_score_changes_total\{reason="fresh"\} [1-9]' "$work/metrics" || fail "reasons in metrics"
+! command -v promtool >/dev/null || promtool check metrics <"$work/metrics" || fail "promtool"
+grep -q ' debug net ' "$work/a.err" && fail "debug lines before they were asked for"
+on a log net=debug || fail "log net=debug"
+on a peer add 10.77.0.6:7071 || fail "peer add"
+await 20 "a debug line of net" grep -q ' debug net dialing 10.77.0.6:7071' "$work/a.err"
+grep -q ' debug api ' "$work/a.err" && fail "another subsystem changed its level"
+on a log net=info
+on a log nonsense 2>/dev/null && fail "a level that is none"
+grep -vE '^20[0-9T:.-]+Z (error|warn|info|debug) [a-z]+ .' "$work/a.err" && fail "a log line of another form"
+
+say "a machine without a node"
+await 20 "refused" trouble_is a 10.77.0.6:7071 connect_refused
+doctor a
+expect stopped warn '10.77.0.6:7071: that machine answers, but no node listens on the port' 'start the node there.*souk peer rm 10.77.0.6:7071'
+
+say "a blocked port"
+drop g 'tcp dport 7071'
+node g --mesh "$mesh" --peer 10.77.0.99:7071
+doctor a
+expect 'blocked port' warn '10.77.0.6:7071: that machine answers, but what is sent to this port is dropped' 'open TCP port 7071'
+doctor g && fail "a node that reaches nobody is not well"
+expect partition FAIL '1 of 1 known nodes out of reach' 'ip route'
+on g peer rm 10.77.0.99:7071 || fail "peer rm by address"
+[[ $(on g peer ls -o json) == '[]' ]] || fail "the peer is still there"
+undrop g
+await 40 "a reaches g once its port is open" is_up a 10.77.0.6:7071
+stop g
+on a peer rm "$(field g id)" || fail "peer rm"
+
+say "another mesh"
+node w --new-mesh elsewhere --peer 10.77.0.1:7071
+await 20 "turned away" trouble_is w 10.77.0.1:7071 mesh
+doctor w && fail "a node of another mesh is not well"
+expect 'mesh id' FAIL "10.77.0.1:7071 belongs to another mesh than this node's $(field w mesh_id | cut -c1-12)" '--mesh ITS_ID --peer 10.77.0.1:7071.*souk peer rm'
+doctor a || fail "a stranger is no fault of this node"
+expect 'mesh id' note 'a node at 10.77.0.4 dialed [0-9]+ times and was turned away' "--mesh $mesh"
+stop w
+
+say "a clock that is off"
+cc -shared -fPIC -O1 -o "$work/clock.so" "$(dirname "$0")/clock_shift.c" || fail "the compiler"
+enter[z]+=" env LD_PRELOAD=$work/clock.so CLOCK_SHIFT_S=1200 ASAN_OPTIONS=verify_asan_link_order=0"
+node z --mesh "$mesh" --peer 10.77.0.1:7071 --peer 10.77.0.2:7071
+await 30 "z is connected" peers_up z 2
+doctor z && fail "a clock 20 minutes ahead is not well"
+expect clock FAIL "this machine's clock is (20 min 0 s|19 min 59 s) ahead of that of ([23]) of \\2 peers; what is written here is set aside" 'date -u.*NTP'
+doctor a
+expect clock warn "the clock of $(field z id | cut -c1-12).* is (20 min 0 s|19 min 59 s) ahead; what it writes is set aside here" 'NTP'
+deferred() { [[ $(status a .deferred) -gt 0 ]]; }
+await 20 "what z writes is put off" deferred
+stop z
+on a peer rm "$(field z id)" || fail "peer rm"
+
+say "a network that is cut"
+unplug a
+lost() { ! peers_up a 1; }
+await 30 "a has lost the others" lost
+doctor a && fail "a node that is cut off is not well"
+expect partition FAIL '2 of 2 known nodes out of reach for .*They went together.*merge when they meet' 'ip route'
+doctor b || fail "b still has c"
+expect partition warn '1 of 2 known nodes out of reach' 'souk peer rm'
+plug a
+await 40 "three nodes in step again" in_step
+doctor a || fail "all is well again: $(cat "$work/found")"
+none partition
+for n in a b c; do stop $n; done
