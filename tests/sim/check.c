@@ -8,6 +8,7 @@
 #include "tests/lib/oracle.h"
 #include "tests/sim/sim.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,25 @@ static const struct sim_delta *made_before(const struct sim_world *w, const stru
     return NULL;
 }
 
+static void add_made(struct sim_world *w, const struct sim_delta *d)
+{
+    if (w->delta_count == w->delta_cap) {
+        w->delta_cap = w->delta_cap == 0 ? 256 : 2 * w->delta_cap;
+        w->deltas = mem_realloc(w->deltas, w->delta_cap, sizeof *w->deltas);
+    }
+    w->deltas[w->delta_count++] = *d;
+    w->bundle_bytes += d->bundle.n;
+    w->created_minute[0] += d->bundle.n;
+}
+
+void sim_check_made(struct sim_world *w, const struct sim_delta *d)
+{
+    bool fresh = setindex_insert(w->known, &d->item);
+    assert(fresh);
+    (void)fresh;
+    add_made(w, d);
+}
+
 /* One key on two hosts may make the same delta twice: a delete or a statement has no salt, and where a parent's time is
  * ahead of both clocks its successor is the time of both. It is one delta then, byte for byte. */
 static void remember(struct sim_world *w, struct sim_host *h, const struct item *item)
@@ -43,13 +63,18 @@ static void remember(struct sim_world *w, struct sim_host *h, const struct item 
         buf_close(&b);
         return;
     }
-    if (w->delta_count == w->delta_cap) {
-        w->delta_cap = w->delta_cap == 0 ? 256 : 2 * w->delta_cap;
-        w->deltas = mem_realloc(w->deltas, w->delta_cap, sizeof *w->deltas);
-    }
-    w->deltas[w->delta_count++] = (struct sim_delta){.item = *item, .host = h->index, .bundle = buf_view(&b)};
-    w->bundle_bytes += b.n;
-    w->created_minute[0] += b.n;
+    add_made(w, &(struct sim_delta){.item = *item, .host = h->index, .bundle = buf_view(&b)});
+}
+
+/* Was it sent as its author made it? What hostile hosts twisted may be refused. */
+static bool is_good(const struct sim_world *w, const struct store_in *in)
+{
+    if (w->honest_count == w->host_count)
+        return true;
+    for (size_t i = 0; i < w->delta_count; i++)
+        if (bytes_eq(w->deltas[i].bundle, in->bundle))
+            return true;
+    return false;
 }
 
 void sim_check_job(struct sim_world *w, struct sim_host *h, const struct store_job *job)
@@ -57,7 +82,7 @@ void sim_check_job(struct sim_world *w, struct sim_host *h, const struct store_j
     for (size_t i = 0; i < job->own_count; i++)
         remember(w, h, &job->own[i]);
     for (size_t i = 0; i < job->in_count; i++)
-        if (job->in[i].verdict == VERDICT_REFUSED)
+        if (job->in[i].verdict == VERDICT_REFUSED && is_good(w, &job->in[i]))
             sim_world_fail(w, "host %u refuses what an honest peer sent: %s", h->index, err_text(job->in[i].why));
     for (size_t i = 0; i < job->added_count; i++)
         if (!setindex_has(w->known, &job->added[i]))
@@ -81,6 +106,14 @@ void sim_check_acked(struct sim_world *w, struct sim_host *h)
 
 /* ---- every second ----------------------------------------------------------------------------------------------- */
 
+static bool is_honest(const struct sim_world *w, const struct key *key)
+{
+    for (size_t i = 0; i < w->honest_count; i++)
+        if (key_eq(&w->hosts[i].net.identity, key))
+            return true;
+    return false;
+}
+
 static void check_bounds(struct sim_world *w, const struct sim_host *h)
 {
     struct net_peer_info peers[PEERS_MAX];
@@ -93,7 +126,7 @@ static void check_bounds(struct sim_world *w, const struct sim_host *h)
         sessions += peers[i].state == PEER_UP;
         if (peers[i].queued_bytes > NET_QUEUE_MAX + BUNDLE_MAX)
             sim_world_fail(w, "host %u queues %llu bytes to one peer", h->index, (unsigned long long)peers[i].queued_bytes);
-        if (peers[i].state == PEER_BANNED)
+        if (peers[i].state == PEER_BANNED && is_honest(w, &peers[i].id))
             sim_world_fail(w, "host %u bans an honest peer", h->index);
     }
     if (sessions > NET_LINKS_MAX + NET_HALF_OPEN_MAX)
@@ -107,7 +140,7 @@ static void check_minute(struct sim_world *w)
     uint64_t made = w->created_minute[0] + w->created_minute[1];
     uint64_t copies = w->copies_minute[0] + w->copies_minute[1];
     uint64_t most = IDLE_BYTES + COPIES_PER_DELTA * made + (copies + 1) * w->bundle_bytes;
-    for (size_t i = 0; i < w->host_count; i++) {
+    for (size_t i = 0; i < w->honest_count; i++) {
         struct sim_host *h = &w->hosts[i];
         if (h->sent_minute > most)
             sim_world_fail(w, "host %u sent %llu bytes in a minute, at most %llu seemed needed", h->index,
@@ -117,7 +150,10 @@ static void check_minute(struct sim_world *w)
         if (w->config.trace)
             printf("share %u%% of the bytes allowed: host %u, %llu\n", (unsigned)(100 * h->sent_minute / most), h->index, (unsigned long long)h->sent_minute);
         w->most_bytes = h->sent_minute > w->most_bytes ? h->sent_minute : w->most_bytes;
-        h->sent_minute = h->ticks_minute = 0;
+        if (w->config.trace)
+            printf("host %u sent %llu bytes to hostile hosts\n", h->index, (unsigned long long)h->fed_minute);
+        w->most_fed = h->fed_minute > w->most_fed ? h->fed_minute : w->most_fed;
+        h->sent_minute = h->fed_minute = h->ticks_minute = 0;
     }
     w->created_minute[1] = w->created_minute[0];
     w->copies_minute[1] = w->copies_minute[0];
@@ -137,7 +173,7 @@ static bool state_of(struct sim_world *w, struct sim_host *h, struct id *digest,
 static bool all_agree(struct sim_world *w, struct sim_host **different)
 {
     struct id digest, state;
-    for (size_t i = 0; i < w->host_count; i++) { /* digests first: they are cheap */
+    for (size_t i = 0; i < w->honest_count; i++) { /* digests first: they are cheap */
         struct id other;
         *different = &w->hosts[i];
         if (!w->hosts[i].up)
@@ -146,7 +182,7 @@ static bool all_agree(struct sim_world *w, struct sim_host **different)
         if (i > 0 && !id_eq(&digest, &other))
             return false;
     }
-    for (size_t i = 0; i < w->host_count; i++) {
+    for (size_t i = 0; i < w->honest_count; i++) {
         struct id d, other;
         *different = &w->hosts[i];
         if (!state_of(w, &w->hosts[i], &d, i == 0 ? &state : &other) || (i > 0 && !id_eq(&state, &other)))
@@ -158,7 +194,7 @@ static bool all_agree(struct sim_world *w, struct sim_host **different)
 void sim_check_period(struct sim_world *w)
 {
     struct sim_host *different;
-    for (size_t i = 0; i < w->host_count; i++)
+    for (size_t i = 0; i < w->honest_count; i++)
         if (w->hosts[i].up)
             check_bounds(w, &w->hosts[i]);
     if (w->now / 60000 != w->minute) {
@@ -186,7 +222,7 @@ static void check_agreement(struct sim_world *w)
 
 static void check_answers(struct sim_world *w)
 {
-    for (size_t i = 0; i < w->host_count; i++)
+    for (size_t i = 0; i < w->honest_count; i++)
         if (w->hosts[i].waiting > 0)
             sim_world_fail(w, "host %u never answered %llu writes", w->hosts[i].index, (unsigned long long)w->hosts[i].waiting);
 }
@@ -195,7 +231,7 @@ static void check_answers(struct sim_world *w)
 static void check_acknowledged(struct sim_world *w)
 {
     struct buf b = {0};
-    for (size_t i = 0; i < w->host_count; i++) {
+    for (size_t i = 0; i < w->honest_count; i++) {
         const struct sim_host *h = &w->hosts[i];
         for (size_t k = 0; k < h->acked.n / sizeof(struct item); k++) {
             struct item item;
@@ -221,14 +257,31 @@ static void check_set(struct sim_world *w, const struct oracle *o)
     free(items);
 }
 
-/* The plain definition over all deltas ever made gives the same set and the same state. */
+/* What a hostile host made counts as far as honest ones hold it: bodies as on host 0. */
+static void add_held(struct sim_world *w, struct oracle *o, const struct id *delta)
+{
+    struct buf b = {0};
+    for (size_t i = 0; i < w->honest_count; i++) {
+        buf_reset(&b);
+        if (store_bundle(w->hosts[i].store, delta, &b) != ERR_OK)
+            continue;
+        if (!oracle_add(o, buf_view(&b)))
+            sim_world_fail(w, "host %zu holds a delta that does not parse", i);
+        break;
+    }
+    buf_close(&b);
+}
+
+/* The plain definition over all deltas of honest hosts, and what they hold of others, gives the same set and the same state. */
 static void check_definition(struct sim_world *w)
 {
     struct oracle o;
     struct id expected, digest, state;
     oracle_init(&o, &w->authors[0].key, bytes_str(w->mesh_name));
     for (size_t i = 0; i < w->delta_count; i++)
-        if (!oracle_add(&o, w->deltas[i].bundle))
+        if (w->deltas[i].hostile)
+            add_held(w, &o, &w->deltas[i].item.id);
+        else if (!oracle_add(&o, w->deltas[i].bundle))
             sim_world_fail(w, "host %u made a delta that does not parse", w->deltas[i].host);
     oracle_judge(&o);
     check_set(w, &o);
@@ -248,7 +301,7 @@ static void finding(void *ctx, const struct verify_finding *f)
 /* Signatures, hashes, heads and JSON of one store, checked anew; a different one for each seed. */
 static void check_store(struct sim_world *w)
 {
-    const struct sim_host *h = &w->hosts[rng_below(&w->root, w->host_count)];
+    const struct sim_host *h = &w->hosts[rng_below(&w->root, w->honest_count)];
     enum err e = store_verify(h->store, NULL, finding, NULL, w);
     if (e != ERR_OK)
         sim_world_fail(w, "the store of host %u does not verify: %s", h->index, err_text(e));

@@ -51,7 +51,7 @@ static void partition(struct sim_world *w)
 
 static void cut(struct sim_world *w, uint64_t longest)
 {
-    uint64_t pair = rng_below(&w->faults, w->host_count * w->host_count);
+    uint64_t pair = rng_below(&w->faults, w->honest_count * w->host_count);
     w->cut[pair] = true;
     sim_trace_note(w, "cut %u to %u", (unsigned)(pair / w->host_count), (unsigned)(pair % w->host_count));
     sim_world_at(w, w->now + sim_draw(&w->faults, 100, longest), (struct sim_event){.kind = SIM_MEND, .n = FAULT_CUT, .conn = pair});
@@ -80,7 +80,7 @@ static void down(struct sim_world *w, struct sim_host *h, enum host_end how)
 
 void sim_faults_next(struct sim_world *w)
 {
-    struct sim_host *h = &w->hosts[rng_below(&w->faults, w->host_count)];
+    struct sim_host *h = &w->hosts[rng_below(&w->faults, w->honest_count)];
     uint64_t total = 0, x;
     enum fault_kind kind = FAULT_PARTITION;
     if (w->healing)

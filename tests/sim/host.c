@@ -97,7 +97,12 @@ void sim_host_start(struct sim_world *w, struct sim_host *h)
 {
     struct node_config c = {.store = NULL};
     assert(!h->up);
+    if (h->villain != NULL) {
+        villain_start(h);
+        return;
+    }
     h->epoch++;
+    h->started_at = w->now;
     open_store(w, h);
     if (w->failed)
         return;
@@ -156,6 +161,11 @@ static void crash_disk(struct sim_world *w, struct sim_host *h)
 void sim_host_stop(struct sim_world *w, struct sim_host *h, enum host_end how)
 {
     assert(h->up);
+    if (h->villain != NULL) {
+        sim_conn_host_down(w, h->index);
+        villain_stop(h);
+        return;
+    }
     if (how == HOST_STOP) {
         net_stop(node_net(h->node));
         sim_host_drain(w, h);
@@ -168,8 +178,9 @@ void sim_host_stop(struct sim_world *w, struct sim_host *h, enum host_end how)
 
 void sim_host_close(struct sim_host *h)
 {
-    if (h->up)
+    if (h->up && h->villain == NULL)
         forget(h);
+    villain_free(h);
     if (h->kv != NULL)
         h->kv->ops->close(h->kv);
     buf_close(&h->acked);
@@ -181,6 +192,11 @@ void sim_host_close(struct sim_host *h)
 void sim_host_feed(struct sim_world *w, struct sim_host *h, struct node_event e)
 {
     assert(h->up);
+    if (h->villain != NULL) {
+        assert(e.kind == NODE_NET);
+        villain_net(h, &e.net);
+        return;
+    }
     e.clock_ms = sim_host_clock(w, h);
     node_input(h->node, &e, host_mono(w, h));
 }
@@ -255,6 +271,10 @@ void sim_host_drain(struct sim_world *w, struct sim_host *h)
 {
     struct node_result r;
     size_t actions = 0;
+    if (h->villain != NULL) {
+        (void)sim_conn_report(w, h);
+        return;
+    }
     do {
         while (h->up && act(w, h))
             if (++actions > ACTIONS_MAX) {
@@ -270,6 +290,11 @@ void sim_host_drain(struct sim_world *w, struct sim_host *h)
 void sim_host_tick(struct sim_world *w, struct sim_host *h)
 {
     h->armed_at = UINT64_MAX;
+    if (h->villain != NULL) {
+        villain_tick(h);
+        sim_host_drain(w, h);
+        return;
+    }
     h->ticks_minute++;
     sim_host_input(w, h, (struct node_event){.kind = NODE_TICK});
     h->late_since = h->armed_at == w->now ? h->late_since + 1 : 0;

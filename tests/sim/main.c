@@ -41,6 +41,10 @@ static bool take_option(struct options *o, const char *name, const char *value)
         o->seeds = value;
         return true;
     }
+    if (strcmp(name, "--hostile") == 0) {
+        o->config.mix = strcmp(value, "none") == 0 ? SIM_MIX_NONE : SIM_MIX_ONE;
+        return o->config.mix == SIM_MIX_NONE || villain_parse(value, &o->config.kind);
+    }
     if (strcmp(name, "--seed") == 0) {
         o->has_seed = parse_number(value, 0, UINT64_MAX, &v);
         o->config.seed = o->has_seed ? v : 0;
@@ -90,11 +94,17 @@ static bool run(const struct options *o)
         return false;
     if (o->verbose)
         printf("%llu events, %llu writes (%llu refused), %llu crashes and leaves, all agreed %llu.%03llu s after healing, "
-               "at most %llu kB sent by one host in a minute\n",
+               "at most %llu kB sent by one host in a minute, %llu kB to hostile ones;",
                (unsigned long long)first.events, (unsigned long long)first.writes, (unsigned long long)first.refused,
                (unsigned long long)first.crashes, (unsigned long long)(first.converged_ms / 1000),
-               (unsigned long long)(first.converged_ms % 1000), (unsigned long long)(first.most_bytes / 1000));
-    printf("ok seed=0x%llx nodes=%u hostile=0 deltas=%llu trace=%s\n", (unsigned long long)c->seed, c->nodes,
+               (unsigned long long)(first.converged_ms % 1000), (unsigned long long)(first.most_bytes / 1000),
+               (unsigned long long)(first.most_fed / 1000));
+    for (unsigned i = 0; o->verbose && i < VILLAIN_KINDS; i++)
+        if ((first.kinds >> i & 1) != 0)
+            printf(" %s", villain_name((enum villain_kind)i));
+    if (o->verbose)
+        printf(" (%u hostile hosts)\n", first.hostile);
+    printf("ok seed=0x%llx nodes=%u hostile=%u deltas=%llu trace=%s\n", (unsigned long long)c->seed, c->nodes, first.hostile,
            (unsigned long long)first.deltas, first.trace);
     (void)fflush(stdout);
     return true;

@@ -155,7 +155,7 @@ void sim_conn_write(struct sim_world *w, uint64_t number, struct bytes bytes)
     buf_put_bytes(&p->bytes, bytes);
     push_segment(p, due, bytes.n);
     arm(w, c, conn, side);
-    h->sent_minute += bytes.n;
+    *(w->hosts[c->side[1 - side].host].villain == NULL ? &h->sent_minute : &h->fed_minute) += bytes.n;
     if (!s->touched)
         buf_put(&h->touched, &conn, sizeof conn);
     s->touched = true;
@@ -250,6 +250,13 @@ static void arrive_nowhere(struct sim_world *w, struct sim_conn *c, uint64_t con
              (struct sim_event){.kind = SIM_PIPE, .host = c->side[1 - from].host, .conn = conn, .side = from});
 }
 
+/* A hostile host that does not read, until the other end gives up. */
+static bool reads_nothing(const struct sim_world *w, const struct sim_conn *c, uint64_t conn, unsigned side)
+{
+    const struct sim_host *h = &w->hosts[c->side[side].host];
+    return h->villain != NULL && c->side[1 - side].open && c->side[side].open && villain_deaf(h, number_of(conn, side));
+}
+
 void sim_conn_arrive(struct sim_world *w, const struct sim_event *e)
 {
     struct sim_conn *c = w->conns[e->conn];
@@ -258,7 +265,7 @@ void sim_conn_arrive(struct sim_world *w, const struct sim_event *e)
     p->armed = false;
     if (p->first == p->count && !p->fin)
         return;
-    if (sim_pipe_blocked(w, c->side[from].host, c->side[to].host)) {
+    if (sim_pipe_blocked(w, c->side[from].host, c->side[to].host) || reads_nothing(w, c, e->conn, to)) {
         p->armed = true;
         sim_world_at(w, w->now + RETRY_MS, *e);
         return;

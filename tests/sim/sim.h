@@ -23,17 +23,49 @@
 #define SIM_NAMES       3         /* entry names an author uses, for each kind */
 #define SIM_GRANTS      512       /* the newest grants, for writers and revocations to choose from */
 
+/* What a hostile host does. */
+enum villain_kind {
+    VILLAIN_FORGER,      /* deltas that are not valid, or under another's id or name               */
+    VILLAIN_FOREIGN,     /* deltas of another mesh, signed by the same people; old ones again      */
+    VILLAIN_EQUIVOCATOR, /* different ops of one time to different peers                           */
+    VILLAIN_WITHHOLDER,  /* deltas whose parents or bodies it does not give, offers never kept     */
+    VILLAIN_FLOOD_DELTAS,
+    VILLAIN_FLOOD_CONNS, /* connections, half of them silent, the others under ever new keys       */
+    VILLAIN_FLOOD_IDS,   /* offers of deltas that do not exist                                     */
+    VILLAIN_FLOOD_WANTS, /* asks for everything again and again                                    */
+    VILLAIN_FLOOD_CONTROL, /* PING, GRAFT, PRUNE, HINT, CALL, IDONTWANT ...                        */
+    VILLAIN_SLOW_LORIS,  /* a byte at a time, in every state                                       */
+    VILLAIN_ECLIPSE,     /* addresses of itself under many names, and sessions with newcomers      */
+    VILLAIN_SIZE_LIAR,   /* a huge set, endless ranges                                             */
+    VILLAIN_BLACK_HOLE,  /* every fingerprint equals, every delta is held, nothing is passed on    */
+    VILLAIN_CLOCK_LIAR,
+    VILLAIN_GARBAGE,     /* noise, oversize and malformed messages in every state                  */
+    VILLAIN_REVOKED,     /* goes on writing what it was granted once                               */
+    VILLAIN_REMOVED,     /* goes on writing and admits itself                                      */
+    VILLAIN_WEDGED,      /* asks and does not read                                                 */
+    VILLAIN_KINDS
+};
+const char *villain_name(enum villain_kind kind);
+bool villain_parse(const char *name, enum villain_kind *out);
+
+enum sim_mix { SIM_MIX_DRAWN, SIM_MIX_NONE, SIM_MIX_ONE /* `kind` alone */ };
+
 struct sim_config {
     uint64_t seed;
-    unsigned nodes, minutes;
+    unsigned nodes, minutes;      /* nodes: hostile ones included */
+    enum sim_mix mix;
+    enum villain_kind kind;
     bool trace;                   /* print every event */
 };
 
 struct sim_outcome {
     bool ok;
+    unsigned hostile;
+    uint64_t kinds;               /* a bit for each kind of hostile host that was there */
     uint64_t deltas, events, writes, refused, crashes;
     uint64_t converged_ms;        /* after the start of healing */
-    uint64_t most_bytes;          /* sent by one host in one minute */
+    uint64_t most_bytes;          /* sent by one host to honest ones in one minute */
+    uint64_t most_fed;            /* ... to hostile ones */
     char trace[33];               /* 16 bytes of BLAKE2b over everything that happened */
     char failure[512];
 };
@@ -123,6 +155,7 @@ struct sim_home {
 struct sim_host {
     uint32_t index;
     uint64_t epoch;               /* how often it was started */
+    struct villain *villain;      /* NULL: honest. A hostile one has neither store nor node */
     bool up, founder_known;
     struct rng rng;               /* workload and keys of this host */
     struct kv *kv;
@@ -135,6 +168,7 @@ struct sim_host {
     size_t degree;
     int64_t skew_ms;
     uint64_t mono_base;
+    uint64_t started_at;
     uint64_t armed_at;            /* of the live SIM_TICK; UINT64_MAX: none */
     uint64_t late_since;          /* ticks whose deadline did not move on, in a row */
     uint64_t ticks_minute, minute;
@@ -147,7 +181,8 @@ struct sim_host {
     uint64_t waiting;             /* writes without a result yet */
     uint64_t write_every_ms;
     struct buf acked;             /* struct item: own deltas acknowledged */
-    uint64_t sent_minute, most_minute;
+    uint64_t sent_minute;         /* to honest hosts */
+    uint64_t fed_minute;          /* to hostile ones */
 };
 
 struct sim_author {
@@ -168,6 +203,7 @@ struct sim_grant {
 struct sim_delta {
     struct item item;
     uint32_t host;
+    bool hostile;                 /* valid, but nobody need hold it */
     struct bytes bundle;          /* owned */
 };
 
@@ -187,9 +223,11 @@ struct sim_world {
     bool tells_addresses;         /* nodes advertise: the overlay grows beyond the drawn graph */
     uint64_t heal_at, end_at;
     bool founded, healing, converged;
-    size_t host_count;
+    size_t host_count, honest_count; /* hosts[honest_count ..) are hostile */
     struct sim_host *hosts;
-    size_t author_count;
+    size_t author_count, author_all; /* those after author_count are of hostile hosts */
+    bool relentless;              /* hostile hosts go on after healing began */
+    uint64_t kinds, hostile_deltas;
     struct sim_author authors[SIM_AUTHORS_MAX];
     struct sim_conn **conns;
     size_t conn_count, conn_cap;
@@ -205,7 +243,7 @@ struct sim_world {
     uint64_t writes, write_errors, crashes, events;
     uint64_t created_minute[2];   /* bundle bytes made in this minute and the last */
     uint64_t copies_minute[2];    /* hosts that had to catch up */
-    uint64_t minute, converged_at, most_bytes;
+    uint64_t minute, converged_at, most_bytes, most_fed;
     /* trace */
     crypto_generichash_state hash;
     struct sim_line ring[SIM_RING];
@@ -261,6 +299,15 @@ void sim_host_reopen(struct sim_world *w, struct sim_host *h);
 uint64_t sim_host_clock(const struct sim_world *w, const struct sim_host *h);
 struct author *sim_host_author(struct sim_host *h, uint32_t author); /* NULL: it has no such key */
 
+/* villain.c: hostile hosts */
+void villain_init(struct sim_world *w, struct sim_host *h, enum villain_kind kind, uint32_t author);
+void villain_free(struct sim_host *h);
+void villain_start(struct sim_host *h);
+void villain_stop(struct sim_host *h);
+void villain_net(struct sim_host *h, const struct net_event *e);
+void villain_tick(struct sim_host *h);
+bool villain_deaf(const struct sim_host *h, uint64_t conn);
+
 /* fault.c */
 void sim_faults_init(struct sim_world *w);
 void sim_faults_next(struct sim_world *w);
@@ -273,6 +320,8 @@ void sim_work_next(struct sim_world *w, struct sim_host *h);
 void sim_work_result(struct sim_world *w, struct sim_host *h, const struct node_result *r);
 
 /* check.c */
+/* A delta that exists from now on: its bundle is taken over. */
+void sim_check_made(struct sim_world *w, const struct sim_delta *d);
 void sim_check_job(struct sim_world *w, struct sim_host *h, const struct store_job *job); /* after the commit */
 void sim_check_acked(struct sim_world *w, struct sim_host *h);
 void sim_check_period(struct sim_world *w);

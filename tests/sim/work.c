@@ -46,11 +46,11 @@ void sim_work_init(struct sim_world *w)
     struct rng r;
     rng_fork(&r, &w->root, 3);
     for (uint32_t i = 0; i < w->author_count; i++) {
-        add_home(w, i, i % (uint32_t)w->host_count);
+        add_home(w, i, i % (uint32_t)w->honest_count);
         while (sim_chance(&r, 350))
-            add_home(w, i, (uint32_t)sim_draw(&r, 0, w->host_count - 1));
+            add_home(w, i, (uint32_t)sim_draw(&r, 0, w->honest_count - 1));
     }
-    for (size_t i = 0; i < w->host_count; i++)
+    for (size_t i = 0; i < w->honest_count; i++)
         w->hosts[i].write_every_ms = sim_draw(&r, 8000, 60000);
 }
 
@@ -139,7 +139,7 @@ static void found(struct sim_world *w)
     struct draft charter = {.write = {.kind = KIND_CHARTER}};
     (void)snprintf(charter.name, sizeof charter.name, "%s", w->mesh_name);
     submit_one_field(w, &charter, "admission", w->members ? "members" : "open");
-    for (uint32_t i = 1; w->members && i < w->author_count; i++) {
+    for (uint32_t i = 1; w->members && i < w->author_all; i++) {
         struct draft member = {0};
         member_draft(w, &member, i);
         if (!is_stranger(i) && sim_chance(&w->hosts[0].rng, 800)) /* the others come later, strangers never */
@@ -151,7 +151,7 @@ static void found(struct sim_world *w)
 static void govern(struct sim_world *w, struct rng *r)
 {
     struct draft member = {0};
-    uint32_t author = (uint32_t)sim_draw(r, 1, w->author_count - 1);
+    uint32_t author = (uint32_t)sim_draw(r, 1, w->author_all - 1);
     if (is_stranger(author))
         return;
     member_draft(w, &member, author);
@@ -208,7 +208,7 @@ static void note_grant(struct sim_world *w, const struct sim_grant *g)
 /* Chooses the entry: mostly the author's own, else one that it was granted, or anybody's. */
 static struct sim_grant draw_target(const struct sim_world *w, struct rng *r, uint32_t author)
 {
-    struct sim_grant t = {.owner = author, .writer = (uint32_t)rng_below(r, w->author_count)};
+    struct sim_grant t = {.owner = author, .writer = (uint32_t)rng_below(r, w->author_all)};
     const struct sim_grant *granted = sim_chance(r, 350) ? draw_grant(w, r, author, UINT32_MAX) : NULL;
     if (granted != NULL)
         return (struct sim_grant){.owner = granted->owner, .kind = granted->kind, .name = granted->name, .writer = t.writer};

@@ -13,6 +13,7 @@
 #define SETTLE_MS      15000 /* once all agree: how long it must stay so */
 #define CHECK_MS       1000
 #define LATE_IN_1000   150   /* hosts that join in the middle */
+#define HOSTILE_PERCENT 40
 
 uint64_t sim_draw(struct rng *r, uint64_t low, uint64_t high)
 {
@@ -37,11 +38,12 @@ void sim_world_at(struct sim_world *w, uint64_t at, struct sim_event e)
 
 static void draw_authors(struct sim_world *w, struct rng *r)
 {
-    w->author_count = w->host_count * 3 / 4 + 1;
+    w->author_count = w->honest_count * 3 / 4 + 1;
     if (w->author_count < 2)
         w->author_count = 2;
-    assert(w->author_count <= SIM_AUTHORS_MAX);
-    for (size_t i = 0; i < w->author_count; i++) {
+    w->author_all = w->author_count + w->host_count - w->honest_count;
+    assert(w->author_all <= SIM_AUTHORS_MAX);
+    for (size_t i = 0; i < w->author_all; i++) {
         uint8_t seed[32];
         rng_bytes(r, seed, sizeof seed);
         (void)crypto_sign_seed_keypair(w->authors[i].key.b, w->authors[i].secret, seed);
@@ -70,13 +72,17 @@ static bool link_hosts(struct sim_world *w, uint32_t a, uint32_t b)
     return true;
 }
 
-/* A tree over all, then more links, none above the greatest degree; either end dials. */
+/* A tree over the honest ones, then more links, none above the greatest degree; either end dials. A hostile host knows
+ * some honest ones, and some of those were told to dial it. */
 static void draw_graph(struct sim_world *w, struct rng *r)
 {
     uint64_t more = w->host_count * sim_draw(r, 1, 4);
-    for (uint32_t i = 1; i < w->host_count; i++)
+    for (uint32_t i = 1; i < w->honest_count; i++)
         while (!link_hosts(w, i, (uint32_t)rng_below(r, i)))
             ;
+    for (uint32_t i = (uint32_t)w->honest_count; i < w->host_count; i++)
+        for (uint64_t n = sim_draw(r, 2, 6); n > 0; n--)
+            (void)link_hosts(w, i, (uint32_t)rng_below(r, w->honest_count));
     while (more-- > 0) {
         uint32_t a = (uint32_t)rng_below(r, w->host_count), b = (uint32_t)rng_below(r, w->host_count);
         (void)link_hosts(w, a, b);
@@ -85,9 +91,32 @@ static void draw_graph(struct sim_world *w, struct rng *r)
         w->latency[i] = (uint32_t)(sim_chance(r, 200) ? sim_draw(r, 50, 250) : sim_draw(r, 1, 30));
 }
 
+/* None, one kind alone, or a mix; up to two in five of all hosts. */
+static size_t draw_hostile(const struct sim_world *w, struct rng *r)
+{
+    size_t most = w->host_count * HOSTILE_PERCENT / 100;
+    bool none = w->config.mix == SIM_MIX_NONE || (w->config.mix == SIM_MIX_DRAWN && sim_chance(r, 150));
+    return none || most == 0 ? 0 : (size_t)sim_draw(r, w->config.mix == SIM_MIX_DRAWN ? 1 : most, most);
+}
+
+static void draw_villains(struct sim_world *w, struct rng *r)
+{
+    bool alone = w->config.mix == SIM_MIX_ONE || sim_chance(r, 300);
+    enum villain_kind kind = (enum villain_kind)rng_below(r, VILLAIN_KINDS);
+    w->relentless = sim_chance(r, 700);
+    for (size_t i = w->honest_count; i < w->host_count; i++) {
+        if (!alone)
+            kind = (enum villain_kind)rng_below(r, VILLAIN_KINDS);
+        if (w->config.mix == SIM_MIX_ONE)
+            kind = w->config.kind;
+        villain_init(w, &w->hosts[i], kind, (uint32_t)(w->author_count + i - w->honest_count));
+        sim_trace_note(w, "host %zu is a %s", i, villain_name(kind));
+    }
+}
+
 static void world_open(struct sim_world *w, const struct sim_config *config)
 {
-    struct rng r;
+    struct rng r, hostile;
     w->config = *config;
     w->host_count = config->nodes;
     assert(w->host_count >= 1 && w->host_count <= SIM_HOSTS_MAX);
@@ -96,7 +125,9 @@ static void world_open(struct sim_world *w, const struct sim_config *config)
     w->cut = mem_calloc(w->host_count * w->host_count, sizeof *w->cut);
     w->known = setindex_new();
     rng_seed(&w->root, config->seed);
+    rng_fork(&hostile, &w->root, 4);
     rng_fork(&r, &w->root, 0);
+    w->honest_count = w->host_count - draw_hostile(w, &hostile);
     rng_fork(&w->links, &w->root, 1);
     rng_fork(&w->faults, &w->root, 2);
     sim_trace_open(w);
@@ -111,6 +142,7 @@ static void world_open(struct sim_world *w, const struct sim_config *config)
     for (uint32_t i = 0; i < w->host_count; i++)
         sim_host_init(w, i);
     draw_graph(w, &r);
+    draw_villains(w, &hostile);
     sim_work_init(w);
     sim_faults_init(w);
     w->hosts[0].write_every_ms = 1000;
@@ -204,7 +236,8 @@ static bool over(const struct sim_world *w)
 static void report(struct sim_world *w, struct sim_outcome *out)
 {
     *out = (struct sim_outcome){.ok = !w->failed, .deltas = w->delta_count, .events = w->events, .writes = w->writes,
-                                .refused = w->write_errors, .crashes = w->crashes, .most_bytes = w->most_bytes};
+                                .refused = w->write_errors, .crashes = w->crashes, .most_bytes = w->most_bytes,
+                                .hostile = (unsigned)(w->host_count - w->honest_count), .kinds = w->kinds, .most_fed = w->most_fed};
     out->converged_ms = w->converged ? w->converged_at - w->heal_at : 0;
     memcpy(out->failure, w->failure, sizeof out->failure);
     sim_trace_end(w, out->trace);
