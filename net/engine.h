@@ -40,10 +40,15 @@
 #define NET_WINDOW_IDS      1024        /* ids asked of one peer and not answered                   */
 #define NET_WINDOW_MIN      8
 #define NET_WINDOW_BYTES    (8u << 20)  /* ... and bytes, by the mean of what came                  */
-#define NET_ASK_MAX         16384       /* ids queued to be asked of one peer                       */
+#define NET_ASK_MAX         16384       /* ids queued to be asked of one peer ...                   */
+#define NET_ASK_FAIR        (WANTS_MAX / 2 / NET_LINKS_MAX) /* ... once half of all rows are taken  */
 #define NET_ASK_MS          30000       /* no answer for this long: the ids are asked of another    */
+#define NET_ASK_OTHER_MS    3000        /* ... where another is known to hold it                    */
 #define NET_ASK_ALL_MS      300000      /* ... nor does any one id wait longer                      */
-#define NET_SWEEP_MS        5000        /* how often that is looked at                              */
+#define NET_SWEEP_MS        1000        /* how often that is looked at                              */
+#define NET_AGAIN_BURST     (8u << 20)  /* bytes of deltas that a peer had already ...              */
+#define NET_AGAIN_RATE      256         /* ... and each millisecond                                 */
+#define NET_SERVED_SLACK    8192        /* beyond this and twice the set every answer counts as such */
 #define NET_SERVE_MAX       (2 * NET_WINDOW_IDS) /* ids asked by one peer and not yet answered      */
 #define NET_STORING_MAX     4096        /* bundles handed to the store                              */
 #define NET_STORING_BYTES   (48u << 20) /* ... and their bytes                                      */
@@ -66,7 +71,9 @@
 #define NET_SYNC_ROUNDS     128         /* frames of one session                                    */
 #define NET_SYNC_OFFERS     4096        /* ids offered by one session                               */
 #define NET_RECON_BURST     1024        /* frames answered at once ...                              */
-#define NET_RECON_RATE      256         /* ... and each second                                      */
+#define NET_RECON_RATE      64          /* ... and each second                                      */
+#define NET_WORK_BURST      400000      /* microseconds of work for one peer's frames ...           */
+#define NET_WORK_RATE       30          /* ... and each millisecond                                 */
 #define NET_PUSH_BURST      4096        /* deltas pushed by one peer ...                            */
 #define NET_PUSH_RATE       2048        /* ... each second; beyond: as ids                          */
 #define NET_AUTHORS_MAX     256         /* authors whose pushes are counted                         */
@@ -147,6 +154,10 @@ struct link {
     uint64_t mean_bytes;        /* of its answers */
     uint64_t answered_ms;       /* the last one */
     struct idqueue serve;       /* ids it asked of us */
+    uint64_t serve_ms;          /* no more of them are answered before */
+    uint64_t served;            /* answers with a delta */
+    uint64_t again_bytes, again_at_ms; /* deltas sent once more, less what time took off */
+    uint64_t worked_us, worked_at_ms;  /* its reconciliation frames, the same */
     bool loading;
     /* sync */
     struct recon recon;

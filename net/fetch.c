@@ -13,6 +13,12 @@
 
 /* ---- wanting ---------------------------------------------------------------------------------------------------------- */
 
+/* Offers and ids found in repair cost nothing to make up: one peer cannot take the rows of all others. */
+static bool room_to_queue(const struct net *n, const struct link *l)
+{
+    return idqueue_count(&l->ask) < (n->wants.count < WANTS_MAX / 2 ? NET_ASK_MAX : NET_ASK_FAIR);
+}
+
 static bool queue_on(struct net *n, struct want *w, struct link *l)
 {
     if (idqueue_count(&l->ask) >= NET_ASK_MAX)
@@ -33,7 +39,7 @@ bool fetch_want(struct net *n, struct link *l, const struct id *id, enum want_wh
             idqueue_push(&l->ask, id); /* whoever comes to it first asks */
         return true;
     }
-    if (idqueue_count(&l->ask) >= NET_ASK_MAX || (w = wants_add(&n->wants, id)) == NULL)
+    if (!room_to_queue(n, l) || (w = wants_add(&n->wants, id)) == NULL)
         return false;
     w->body = why == WANT_BODY;
     w->recon = why == WANT_RECON;
@@ -62,10 +68,11 @@ static uint64_t window_of(const struct link *l)
     return ids < NET_WINDOW_MIN ? NET_WINDOW_MIN : ids > NET_WINDOW_IDS ? NET_WINDOW_IDS : ids;
 }
 
-/* PROTOCOL 5.4: A node asks for no more than it could keep until the store has taken it. */
+/* PROTOCOL 5.4: A node asks for no more than it could keep until the store has taken it, but of each peer for eight in any case: so the silence
+ * of one peer takes nothing from the others. */
 static bool room_to_ask(const struct net *n, const struct link *l)
 {
-    return n->storing_bytes + n->wants.asked * l->mean_bytes < NET_STORING_BYTES / 2;
+    return l->asked < NET_WINDOW_MIN || n->storing_bytes + n->wants.asked * l->mean_bytes < NET_STORING_BYTES / 2;
 }
 
 static void ask(struct net *n, struct link *l)
@@ -100,7 +107,8 @@ void fetch_pump(struct net *n, struct link *l)
     ask(n, l);
     if (link_up(l) && l->asked == 0 && idqueue_count(&l->ask) == 0)
         sync_drained(n, l);
-    if (link_up(l) && !l->loading && link_queued(l) < NET_QUEUE_SERVE && idqueue_pop(&l->serve, &item.id))
+    bool ready = link_up(l) && !l->loading && link_queued(l) < NET_QUEUE_SERVE && n->now_ms >= l->serve_ms;
+    if (ready && idqueue_pop(&l->serve, &item.id))
         l->loading = fetch_load(n, LOAD_SERVE, l->id, &item);
 }
 
@@ -381,11 +389,25 @@ bool fetch_load(struct net *n, enum load_purpose purpose, uint64_t link, const s
     return false;
 }
 
+/* PROTOCOL 3.7: What a peer had already is sent again at 256 kB a second, after the first 8 MiB. */
+static void pace(struct net *n, struct link *l, const struct id *id, size_t bytes)
+{
+    uint64_t back = (n->now_ms - l->again_at_ms) * NET_AGAIN_RATE;
+    bool again = recent_has(&l->known, id) || ++l->served > 2 * setindex_count(n->config.set) + NET_SERVED_SLACK;
+    if (!again)
+        return;
+    l->again_bytes = (l->again_bytes > back ? l->again_bytes - back : 0) + bytes;
+    l->again_at_ms = n->now_ms;
+    if (l->again_bytes > NET_AGAIN_BURST)
+        l->serve_ms = n->now_ms + (l->again_bytes - NET_AGAIN_BURST) / NET_AGAIN_RATE;
+}
+
 static void answer(struct net *n, struct link *l, const struct id *id, struct bytes bundle)
 {
     struct wire_message m = {.type = WIRE_GONE, .count = 1, .ids = id};
     if (bundle.n > 0) {
         m = (struct wire_message){.type = WIRE_DELTA, .flags = WIRE_DELTA_ANSWER, .id = *id, .body = bundle};
+        pace(n, l, id, bundle.n);
         recent_add(&l->known, id);
         n->stats.deltas_sent++;
     }
@@ -471,7 +493,7 @@ static bool overdue(struct net *n, const struct want *w)
     if (l == NULL || n->now_ms >= w->asked_ms + NET_ASK_ALL_MS)
         return true;
     uint64_t since = w->asked_ms > l->answered_ms ? w->asked_ms : l->answered_ms;
-    return n->now_ms >= since + NET_ASK_MS;
+    return n->now_ms >= since + (w->holders > 0 ? NET_ASK_OTHER_MS : NET_ASK_MS);
 }
 
 static void sweep(struct net *n)
@@ -500,6 +522,11 @@ static void sweep(struct net *n)
 uint64_t fetch_deadline(const struct net *n)
 {
     uint64_t at = n->wants.asked > 0 ? n->sweep_ms : UINT64_MAX;
+    for (size_t i = 0; i < n->link_count; i++) {
+        const struct link *l = n->links[i];
+        if (link_up(l) && !l->loading && l->serve_ms > n->now_ms && l->serve_ms < at && idqueue_count(&l->serve) > 0)
+            at = l->serve_ms;
+    }
     if (n->missing_ms < at && links_up(n) > 0)
         at = n->missing_ms;
     return at;

@@ -34,7 +34,7 @@ struct walk {
     size_t mark;          /* bytes of out that are there to stay */
     uint64_t time_out;
     size_t ranges_in, ranges_out;
-    size_t work;          /* ids expanded */
+    size_t work;          /* microseconds, about */
     size_t have;          /* items reported for this frame */
     bool skipping;        /* ranges up to prev need no answer, which is not written yet */
     struct recon_bound prev;    /* all below prev is dealt with */
@@ -47,6 +47,8 @@ void recon_init(struct recon *r, const struct recon_config *config)
 {
     memset(r, 0, sizeof *r);
     r->config = *config;
+    if (config->work_max == 0 || config->work_max > RECON_WORK_MAX)
+        r->config.work_max = RECON_WORK_MAX;
     assert(config->set != NULL);
     assert(config->frame_limit == 0 ? config->mode == RECON_CONFORMANCE : config->frame_limit >= RECON_FRAME_MIN);
     assert(config->frame_limit <= RECON_FRAME_MAX);
@@ -115,7 +117,7 @@ static bool is_full(const struct walk *w)
 static bool is_spent(const struct walk *w)
 {
     return w->r->config.mode == RECON_PRODUCTION
-        && (w->work > RECON_WORK_MAX || w->ranges_out > RECON_RANGES_MAX - 2 * RECON_BUCKETS);
+        && (w->work > w->r->config.work_max || w->ranges_out > RECON_RANGES_MAX - 2 * RECON_BUCKETS);
 }
 
 /* ---- fingerprints ------------------------------------------------------------------------------------------- */
@@ -177,6 +179,7 @@ static void fingerprint(struct walk *w, const struct range *range, uint8_t out[F
     hash_bound(&h, &range->lower);
     hash_bound(&h, &range->upper);
     hash_end(&h, &hash);
+    w->work += RECON_HASH_WORK;
     memcpy(out, hash.b, FINGERPRINT_BYTES);
 }
 

@@ -20,8 +20,9 @@
 #define RECON_RANGES_MAX  8192  /* ranges in one frame; also how many we send                            */
 #define RECON_HAVE_MAX    8192  /* `have` items reported for one frame; the rest comes in later rounds   */
 #define RECON_NEED_MAX    (RECON_FRAME_MAX / ID_BYTES) /* `need` ids of one frame: no more fit           */
-#define RECON_WORK_MAX    32768 /* ids expanded for one frame (a microsecond each) before it is closed
-                                   with one fingerprint of everything that is left                       */
+#define RECON_WORK_MAX    32768 /* microseconds of work for one frame, about one for each id expanded, before it is
+                                   closed with one fingerprint of everything that is left                */
+#define RECON_HASH_WORK   3     /* ... and so many for each fingerprint                                  */
 
 enum recon_mode { RECON_CONFORMANCE = 0x61, RECON_PRODUCTION = 0x73 };
 enum recon_role { RECON_INITIATOR, RECON_RESPONDER };
@@ -43,6 +44,7 @@ struct recon_config {
     enum recon_guess guess;     /* production, initiator */
     uint8_t key[32];            /* production: the session key, the same on both sides                    */
     uint64_t bound;             /* production: items of this time and above are left out (an HLC time)    */
+    size_t work_max;            /* production: 0 stands for RECON_WORK_MAX, the most; one range is answered in any case */
     size_t frame_limit;         /* bytes of a frame we send, RECON_FRAME_MIN..RECON_FRAME_MAX; 0: no limit
                                    (conformance only)                                                     */
 };
@@ -50,7 +52,7 @@ struct recon_config {
 struct recon {
     struct recon_config config; /* `bound` falls to the peer's where that is lower */
     const char *why;            /* after RECON_ERROR: a short English phrase, static */
-    size_t work;                /* ids expanded for the last frame, a microsecond each: what it cost */
+    size_t work;                /* what the last frame cost, in microseconds about */
     struct buf scratch;
 };
 

@@ -80,6 +80,17 @@ void sync_up(struct net *n, struct link *l, const struct wire_hello *hello, cons
 
 /* ---- answering ---------------------------------------------------------------------------------------------------------- */
 
+/* PROTOCOL 6.3: A peer whose frames cost more gets answers that are cut short: one range at least, then a fingerprint of the rest. */
+static void limit_work(struct net *n, struct link *l, struct recon *r)
+{
+    uint64_t back = (n->now_ms - l->worked_at_ms) * NET_WORK_RATE;
+    l->worked_us = l->worked_us > back ? l->worked_us - back : 0;
+    l->worked_at_ms = n->now_ms;
+    uint64_t left = l->worked_us < NET_WORK_BURST ? NET_WORK_BURST - l->worked_us : 1;
+    r->config.work_max = left < RECON_WORK_MAX ? (size_t)left : RECON_WORK_MAX;
+    assert(r->config.work_max > 0);
+}
+
 static void answer(struct net *n, struct link *l, const struct wire_message *m)
 {
     struct recon r;
@@ -90,7 +101,9 @@ static void answer(struct net *n, struct link *l, const struct wire_message *m)
         return;
     }
     recon_begin(n, l, RECON_RESPONDER, m->session, &r);
+    limit_work(n, l, &r);
     enum recon_status status = recon_input(&r, m->body, &out, NULL);
+    l->worked_us += r.work;
     n->stats.sync_bytes += m->body.n;
     if (status == RECON_SEND) {
         send_frame(n, l, &(struct wire_message){.type = WIRE_RECON, .session = m->session, .reply = true, .body = buf_view(&out)});
@@ -161,7 +174,9 @@ static void go_on(struct net *n, struct link *l, const struct wire_message *m)
     l->rounds++;
     n->stats.sync_bytes += m->body.n;
     recon_diff_reset(&l->diff);
+    limit_work(n, l, &l->recon);
     enum recon_status status = recon_input(&l->recon, m->body, &out, &l->diff);
+    l->worked_us += l->recon.work;
     if (status == RECON_ERROR) {
         const char *why = l->recon.why;
         book_score(n, l->peer, NET_SCORED_PROTOCOL);

@@ -210,11 +210,26 @@ void sim_check_period(struct sim_world *w)
 
 /* ---- in the end ------------------------------------------------------------------------------------------------- */
 
+/* Which deltas one of two hosts lacks: the last thing that somebody who looks at a failure wants to work out by hand. */
+static void tell_difference(struct sim_world *w, const struct sim_host *a, const struct sim_host *b)
+{
+    for (size_t i = 0; a->up && b->up && i < w->delta_count; i++) {
+        const struct sim_delta *d = &w->deltas[i];
+        bool on_a = setindex_has(node_set(a->node), &d->item), on_b = setindex_has(node_set(b->node), &d->item);
+        char id[ID_HEX_SIZE];
+        id_hex(id, &d->item.id);
+        if (on_a != on_b)
+            printf("delta %.16s of %s host %u is on host %u alone\n", id, d->hostile ? "hostile" : "honest", d->host,
+                   on_a ? a->index : b->index);
+    }
+}
+
 static void check_agreement(struct sim_world *w)
 {
     struct sim_host *h;
     if (all_agree(w, &h))
         return;
+    tell_difference(w, &w->hosts[0], h);
     sim_world_fail(w, "host %u differs from host 0 (%zu deltas, %zu on host 0) %llu s after healing", h->index,
                h->up ? setindex_count(node_set(h->node)) : 0, setindex_count(node_set(w->hosts[0].node)),
                (unsigned long long)((w->now - w->heal_at) / 1000));

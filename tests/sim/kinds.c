@@ -307,7 +307,7 @@ static void size_liar_hello(struct villain *v, struct villain_link *l, struct wi
 /* Ranges without end, each with a fingerprint that differs, or a list of ids that nobody has. */
 static void put_false_frame(struct villain *v, struct buf *out)
 {
-    uint64_t last = 0, time = 0, ranges = chance(v, 500) ? 1800 : sim_draw(v->rng, 1, 30);
+    uint64_t last = 0, time = 0, ranges = chance(v, 60) ? 1800 : sim_draw(v->rng, 1, 30);
     uint8_t noise[16];
     buf_put_u8(out, 0x73);
     recon_put_varint(out, hlc_from_ms(villain_clock(v)));

@@ -306,6 +306,7 @@ void villain_start(struct sim_host *h);
 void villain_stop(struct sim_host *h);
 void villain_net(struct sim_host *h, const struct net_event *e);
 void villain_tick(struct sim_host *h);
+void villain_heal(struct sim_host *h); /* no new deltas from now on */
 bool villain_deaf(const struct sim_host *h, uint64_t conn);
 
 /* fault.c */

@@ -374,6 +374,19 @@ void villain_start(struct sim_host *h)
     arm(h->villain);
 }
 
+/* From now on only what some honest host holds already is given: what is not can never be agreed on. */
+void villain_heal(struct sim_host *h)
+{
+    struct villain *v = h->villain;
+    for (size_t i = 0; i < VILLAIN_MADE_MAX; i++) {
+        bool held = false;
+        for (size_t k = 0; k < v->w->honest_count && !held; k++)
+            held = v->w->hosts[k].up && setindex_has(node_set(v->w->hosts[k].node), &v->made[i].item);
+        if (!held)
+            buf_reset(&v->made[i].bundle);
+    }
+}
+
 void villain_stop(struct sim_host *h)
 {
     struct villain *v = h->villain;

@@ -197,6 +197,8 @@ static void heal(struct sim_world *w)
 {
     w->healing = true;
     sim_faults_heal(w);
+    for (size_t i = w->honest_count; i < w->host_count; i++)
+        villain_heal(&w->hosts[i]);
 }
 
 static void check(struct sim_world *w)
