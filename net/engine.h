@@ -68,6 +68,7 @@
 #define NET_SYNC_OTHER_MS   3000        /* the side with the larger set starts after this           */
 #define NET_COPY_MIN        64          /* this many missing deltas are told as a bulk copy         */
 #define NET_COPY_TELL_MS    5000
+#define NET_SYNC_FRUITLESS  16          /* ... in a row without a difference: endless               */
 #define NET_SYNC_ROUNDS     128         /* frames of one session                                    */
 #define NET_SYNC_OFFERS     4096        /* ids offered by one session                               */
 #define NET_RECON_BURST     1024        /* frames answered at once ...                              */
@@ -164,7 +165,7 @@ struct link {
     struct recon_diff diff;
     bool syncing, differs, more;
     uint64_t session, sync_heard_ms, sync_at_ms, again_ms;
-    unsigned rounds;
+    unsigned rounds, fruitless;
     size_t offered;
     bool synced;
     uint64_t equal_ms;          /* when the sets were last seen equal; 0: never */

@@ -44,7 +44,7 @@ void sync_start(struct net *n, struct link *l)
     l->syncing = true;
     l->session = ++n->session_count;
     l->sync_heard_ms = n->now_ms;
-    l->rounds = 0;
+    l->rounds = l->fruitless = 0;
     l->offered = 0;
     l->differs = l->more = false;
     recon_begin(n, l, RECON_INITIATOR, l->session, &l->recon);
@@ -167,6 +167,17 @@ static void finish(struct net *n, struct link *l)
     l->sync_at_ms = n->now_ms + net_jitter(n, l->again_ms);
 }
 
+/* PROTOCOL 5.5: Frames that go on differing and name no id that differs, 16 in a row, end the session and cost score. */
+static bool leads_nowhere(struct net *n, struct link *l)
+{
+    bool found = l->diff.need_count > 0 || l->diff.have_count > 0;
+    l->fruitless = found ? 0 : l->fruitless + 1;
+    if (l->fruitless < NET_SYNC_FRUITLESS)
+        return false;
+    book_score(n, l->peer, NET_SCORED_PROTOCOL);
+    return true;
+}
+
 static void go_on(struct net *n, struct link *l, const struct wire_message *m)
 {
     struct buf out = {0};
@@ -184,8 +195,12 @@ static void go_on(struct net *n, struct link *l, const struct wire_message *m)
     } else {
         bool room = take_diff(n, l);
         bool cut = status == RECON_SEND && (!room || l->rounds >= NET_SYNC_ROUNDS);
+        bool endless = status == RECON_SEND && leads_nowhere(n, l);
         l->more |= cut || !room;
-        if (status == RECON_DONE || cut)
+        l->differs |= endless;
+        if (l->ended)
+            assert(endless); /* that was the last of its score */
+        else if (endless || status == RECON_DONE || cut)
             finish(n, l);
         else
             send_frame(n, l, &(struct wire_message){.type = WIRE_RECON, .session = l->session, .body = buf_view(&out)});

@@ -120,6 +120,20 @@ static void draft_op(struct villain *v, const struct villain_draft *d, struct wo
     op->body = buf_view(&s->bodies[i]);
 }
 
+/* A draft may draw what no delta may hold together; then it is one forgery more. */
+static bool is_valid(struct bytes bundle)
+{
+    struct bundle b;
+    struct delta d;
+    if (bundle_parse(bundle, &b) != ERR_OK)
+        return false;
+    bool valid = delta_parse(b.delta, &d) == ERR_OK;
+    if (valid)
+        delta_close(&d);
+    bundle_close(&b);
+    return valid;
+}
+
 bool villain_make(struct villain *v, const struct villain_draft *d, struct item *item, struct buf *out)
 {
     struct sim_world *w = v->w;
@@ -138,7 +152,7 @@ bool villain_make(struct villain *v, const struct villain_draft *d, struct item 
         s->ops[i].travel = GEN_SENT;
     struct buf whole = {0};
     gen_bundle(&whole, &s->delta, NULL);
-    if (setindex_has(w->known, item))
+    if (setindex_has(w->known, item) || !is_valid(buf_view(&whole)))
         buf_close(&whole);
     else
         sim_check_made(w, &(struct sim_delta){.item = *item, .host = v->h->index, .hostile = true, .bundle = buf_view(&whole)});

@@ -307,7 +307,7 @@ static void size_liar_hello(struct villain *v, struct villain_link *l, struct wi
 /* Ranges without end, each with a fingerprint that differs, or a list of ids that nobody has. */
 static void put_false_frame(struct villain *v, struct buf *out)
 {
-    uint64_t last = 0, time = 0, ranges = chance(v, 60) ? 1800 : sim_draw(v->rng, 1, 30);
+    uint64_t last = 0, time = 0, ranges = chance(v, 20) ? 1800 : sim_draw(v->rng, 1, 8);
     uint8_t noise[16];
     buf_put_u8(out, 0x73);
     recon_put_varint(out, hlc_from_ms(villain_clock(v)));
@@ -341,7 +341,7 @@ static bool size_liar_got(struct villain *v, struct villain_link *l, const struc
 static void size_liar_turn(struct villain *v, struct villain_link *l)
 {
     struct buf frame = {0};
-    uint64_t n = chance(v, 5) ? 1200 : chance(v, 200); /* now and then more frames than are allowed */
+    uint64_t n = chance(v, 1) ? 1200 : chance(v, 60); /* now and then more frames than are allowed */
     for (uint64_t i = 0; i < n && l->open && frame.n < (4u << 20); i++) {
         buf_reset(&frame);
         put_false_frame(v, &frame);

@@ -11,15 +11,18 @@
 
 struct options {
     struct sim_config config;
-    bool has_seed, verbose;
+    bool has_seed, verbose, every_kind;
+    uint64_t kinds;               /* of hostile hosts, seen so far */
     unsigned long long seconds;
     const char *seeds;
 };
 
 static const char usage[] =
-    "usage: sim --seed S [--nodes N] [--minutes M] [--trace] [--verbose]\n"
-    "       sim --seeds FILE               each line of FILE: SEED NODES MINUTES\n"
-    "       sim --for SECONDS [--nodes N] [--minutes M]   fresh seeds until the time is up\n";
+    "usage: sim --seed S [--nodes N] [--minutes M] [--hostile KIND|none] [--trace] [--verbose]\n"
+    "       sim --seeds FILE [--every-kind]   each line of FILE: SEED NODES MINUTES [KIND|none]\n"
+    "       sim --for SECONDS [--nodes N] [--minutes M] [--hostile KIND|none]   fresh seeds until the time is up\n"
+    "Up to 40 % of the nodes are hostile, as the seed draws it; --hostile: all that may be are of one kind, or none is.\n"
+    "--every-kind: fails unless each kind of hostile node was in one of the worlds.\n";
 
 static bool parse_number(const char *text, unsigned long long low, unsigned long long high, unsigned long long *out)
 {
@@ -34,6 +37,18 @@ static bool parse_number(const char *text, unsigned long long low, unsigned long
     return true;
 }
 
+static bool parse_mix(struct sim_config *c, const char *text)
+{
+    c->mix = strcmp(text, "none") == 0 ? SIM_MIX_NONE : SIM_MIX_ONE;
+    if (c->mix == SIM_MIX_NONE || villain_parse(text, &c->kind))
+        return true;
+    fprintf(stderr, "sim: %s is no kind of hostile node; there are none", text);
+    for (unsigned i = 0; i < VILLAIN_KINDS; i++)
+        fprintf(stderr, " %s", villain_name((enum villain_kind)i));
+    fprintf(stderr, "\n");
+    return false;
+}
+
 static bool take_option(struct options *o, const char *name, const char *value)
 {
     unsigned long long v;
@@ -41,10 +56,8 @@ static bool take_option(struct options *o, const char *name, const char *value)
         o->seeds = value;
         return true;
     }
-    if (strcmp(name, "--hostile") == 0) {
-        o->config.mix = strcmp(value, "none") == 0 ? SIM_MIX_NONE : SIM_MIX_ONE;
-        return o->config.mix == SIM_MIX_NONE || villain_parse(value, &o->config.kind);
-    }
+    if (strcmp(name, "--hostile") == 0)
+        return parse_mix(&o->config, value);
     if (strcmp(name, "--seed") == 0) {
         o->has_seed = parse_number(value, 0, UINT64_MAX, &v);
         o->config.seed = o->has_seed ? v : 0;
@@ -68,6 +81,8 @@ static bool parse_options(struct options *o, int argc, char **argv)
             o->config.trace = true;
         else if (strcmp(argv[i], "--verbose") == 0)
             o->verbose = true;
+        else if (strcmp(argv[i], "--every-kind") == 0)
+            o->every_kind = true;
         else if (i + 1 == argc || !take_option(o, argv[i], argv[i + 1]))
             return false;
         else
@@ -81,17 +96,20 @@ static bool run_once(const struct sim_config *c, struct sim_outcome *out)
     sim_run(c, out);
     if (!out->ok) {
         printf("violation: %s\n", out->failure);
-        printf("sim --seed 0x%llx --nodes %u --minutes %u\n", (unsigned long long)c->seed, c->nodes, c->minutes);
+        printf("sim --seed 0x%llx --nodes %u --minutes %u%s%s\n", (unsigned long long)c->seed, c->nodes, c->minutes,
+               c->mix == SIM_MIX_DRAWN ? "" : " --hostile ",
+               c->mix == SIM_MIX_DRAWN ? "" : c->mix == SIM_MIX_NONE ? "none" : villain_name(c->kind));
     }
     return out->ok;
 }
 
-static bool run(const struct options *o)
+static bool run(struct options *o)
 {
     const struct sim_config *c = &o->config;
     struct sim_outcome first;
     if (!run_once(c, &first))
         return false;
+    o->kinds |= first.kinds;
     if (o->verbose)
         printf("%llu events, %llu writes (%llu refused), %llu crashes and leaves, all agreed %llu.%03llu s after healing, "
                "at most %llu kB sent by one host in a minute, %llu kB to hostile ones;",
@@ -122,15 +140,16 @@ static bool run_file(struct options *o)
     while (ok && fgets(line, sizeof line, f) != NULL) {
         unsigned long long seed;
         unsigned nodes, minutes;
+        char mix[32] = "";
         if (line[0] == '#' || line[0] == '\n')
             continue;
-        if (sscanf(line, "%llx %u %u", &seed, &nodes, &minutes) != 3 || nodes < 2 || nodes > SIM_HOSTS_MAX || minutes < 1) {
-            fprintf(stderr, "sim: not SEED NODES MINUTES: %s", line);
+        if (sscanf(line, "%llx %u %u %31[a-z-]", &seed, &nodes, &minutes, mix) < 3 || nodes < 2 || nodes > SIM_HOSTS_MAX || minutes < 1) {
+            fprintf(stderr, "sim: not SEED NODES MINUTES [KIND|none]: %s", line);
             ok = false;
             break;
         }
         o->config = (struct sim_config){.seed = seed, .nodes = nodes, .minutes = minutes, .trace = o->config.trace};
-        ok = run(o);
+        ok = (mix[0] == 0 || parse_mix(&o->config, mix)) && run(o);
     }
     (void)fclose(f);
     return ok;
@@ -139,12 +158,25 @@ static bool run_file(struct options *o)
 static bool run_fresh(struct options *o)
 {
     time_t end = time(NULL) + (time_t)o->seconds;
-    while (time(NULL) < end) {
+    unsigned long long worlds = 0;
+    bool ok = true;
+    for (; ok && time(NULL) < end; worlds += ok) {
         randombytes_buf(&o->config.seed, sizeof o->config.seed);
-        if (!run(o))
-            return false;
+        ok = run(o);
     }
-    return true;
+    printf("%llu fresh seeds%s\n", worlds, ok ? ", no violation" : " before this one");
+    return ok;
+}
+
+static bool saw_every_kind(const struct options *o)
+{
+    bool all = true;
+    for (unsigned i = 0; i < VILLAIN_KINDS; i++) {
+        if ((o->kinds >> i & 1) == 0)
+            printf("no world had a hostile node of the kind %s\n", villain_name((enum villain_kind)i));
+        all &= (o->kinds >> i & 1) != 0;
+    }
+    return all;
 }
 
 int main(int argc, char **argv)
@@ -157,5 +189,7 @@ int main(int argc, char **argv)
     if (sodium_init() < 0)
         return 2;
     bool ok = o.seeds != NULL ? run_file(&o) : o.seconds != 0 ? run_fresh(&o) : run(&o);
+    if (ok && o.every_kind)
+        ok = saw_every_kind(&o);
     return ok ? 0 : 1;
 }
