@@ -308,12 +308,13 @@ static void peer_info(const struct net *n, const struct peer *p, struct net_peer
         return;
     if (out->address[0] == 0)
         (void)snprintf(out->address, sizeof out->address, "%s", l->addr);
-    out->lag_ms = l->synced || l->equal_ms == 0 ? l->rtt_ms : n->now_ms - l->equal_ms;
+    uint64_t equal_ms = l->equal_ms != 0 ? l->equal_ms : l->up_ms;
+    out->lag_ms = l->synced ? l->rtt_ms : equal_ms != 0 ? n->now_ms - equal_ms : out->lag_ms;
     out->sent_bytes += l->sent_bytes;
     out->received_bytes += l->received_bytes;
     out->queued_bytes = link_queued(l);
     out->outbound = l->outbound;
-    out->silent_ms = n->now_ms - l->heard_ms;
+    out->heard_ms = l->heard_ms;
     out->skew_ms = l->skew_ms > NET_SKEW_SHOWN    ? NET_SKEW_SHOWN
                    : l->skew_ms < -NET_SKEW_SHOWN ? -NET_SKEW_SHOWN
                                                   : l->skew_ms;

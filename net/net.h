@@ -171,12 +171,13 @@ struct net_peer_info {
     struct key id;              /* zero until known */
     char address[NET_ADDR_MAX];
     enum net_peer_state state;
-    uint64_t lag_ms;            /* the smoothed round trip while the sets are equal, else the time since they were */
+    uint64_t lag_ms;            /* the smoothed round trip while the sets are equal, else the time since they were, or since
+                                 * the peer is away */
     uint64_t sent_bytes, received_bytes; /* of all sessions since the start */
     uint64_t queued_bytes;
     uint64_t sessions;          /* that came up since the start */
     uint64_t up_ms;             /* when the present one did, monotonic; 0: none */
-    uint64_t silent_ms;         /* since the last sign of life of the present one */
+    uint64_t heard_ms;          /* the last sign of life of the present one, monotonic; 0: none */
     int64_t score;
     size_t score_count;         /* of score_changes, the newest first */
     struct net_score_change score_changes[NET_SCORES_KEPT];

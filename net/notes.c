@@ -163,6 +163,8 @@ void note_info(const struct net *n, const struct peer *p, struct net_peer_info *
     out->sessions = p->sessions;
     out->up_ms = p->link != NULL ? p->link->up_ms : 0;
     out->trouble = p->trouble;
+    if (p->trouble.code != NULL)
+        out->lag_ms = n->now_ms - p->trouble.since_ms;
     out->score_count = p->score_count;
     for (size_t i = 0; i < p->score_count; i++)
         out->score_changes[i] = p->scores[p->score_count - 1 - i];

@@ -92,9 +92,10 @@ static void put_peer(struct backend *b, struct buf *out, const struct net_peer_i
     buf_printf(out, ",\"state\":\"%s\",\"lag_ms\":%llu,\"sent_bytes\":%llu,\"received_bytes\":%llu,\"queued_bytes\":%llu",
                state_word(p->state), (unsigned long long)p->lag_ms, (unsigned long long)p->sent_bytes,
                (unsigned long long)p->received_bytes, (unsigned long long)p->queued_bytes);
+    uint64_t silent_ms = p->heard_ms != 0 && b->now_ms > p->heard_ms ? b->now_ms - p->heard_ms : 0;
     buf_printf(out, ",\"outbound\":%s,\"pinned\":%s,\"synced\":%s,\"sessions\":%llu,\"skew_ms\":%lld,\"silent_ms\":%llu",
                p->outbound ? "true" : "false", p->pinned ? "true" : "false", p->synced ? "true" : "false",
-               (unsigned long long)p->sessions, (long long)p->skew_ms, (unsigned long long)p->silent_ms);
+               (unsigned long long)p->sessions, (long long)p->skew_ms, (unsigned long long)silent_ms);
     if (p->up_ms != 0)
         put_time(b, out, "up_since", p->up_ms);
     put_scores(b, out, p);

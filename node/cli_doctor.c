@@ -17,8 +17,12 @@ static void finding_cells(struct cli_table *t, const json_t *row)
 {
     cli_table_cell(t, "%s", cli_text(row, "result"));
     cli_table_cell(t, "%s", cli_text(row, "check"));
-    cli_table_cell(t, "%s%s%s", cli_text(row, "detail"), cli_text(row, "next")[0] != '\0' ? "; next: " : "",
-                   cli_text(row, "next"));
+    cli_table_cell(t, "%s", cli_text(row, "detail"));
+    if (cli_text(row, "next")[0] == '\0')
+        return;
+    cli_table_cell(t, "%s", ""); /* a line of its own */
+    cli_table_cell(t, "%s", "");
+    cli_table_cell(t, "next: %s", cli_text(row, "next"));
 }
 
 static const struct cli_columns columns = {(const char *const[]){"RESULT", "CHECK", "DETAIL"}, 3, finding_cells};

@@ -245,6 +245,16 @@ static void tell_refused(struct mesh_view *m, const json_t *p)
         }
 }
 
+static void tell_banned(struct mesh_view *m, const json_t *p)
+{
+    put_peer(&m->detail, p);
+    buf_printf(&m->detail, " is banned here; its score is %lld", cli_int(p, "score"));
+    buf_put_str(&m->next, "`souk peer ls` shows why; `souk peer unban ");
+    put_name(&m->next, p);
+    buf_put_str(&m->next, "` lets it in");
+    say(m, HEALTH_NOTE, "banned");
+}
+
 static void tell_away(struct mesh_view *m)
 {
     const json_t *p;
@@ -258,6 +268,8 @@ static void tell_away(struct mesh_view *m)
             tell_blocked(m, p);
         else if (plight == PLIGHT_BACK)
             tell_back(m, p);
+        else if (state_is(p, "banned"))
+            tell_banned(m, p);
         else if (!state_is(p, "up") && strcmp(trouble_code(p), "mesh") == 0)
             tell_mesh(m, p);
         else
