@@ -41,6 +41,7 @@ struct node {
     struct id missing_after;
     struct result_row *results, **results_end;
     bool changed;
+    bool entries_changed;   /* since the mesh engine was told their numbers */
     uint64_t now_ms, clock_ms;
     struct node_stats stats;
     struct buf scratch;
@@ -60,6 +61,9 @@ static void note(struct node *n, int level, const char *text, const char *reason
 static void tell_entries(struct node *n)
 {
     struct store_stats stats;
+    if (!n->entries_changed)
+        return;
+    n->entries_changed = false;
     store_stats(n->store, &stats);
     net_set_entries(n->net, stats.entries + 1, sizeof stats.entries / sizeof *stats.entries - 1);
 }
@@ -88,6 +92,7 @@ struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_
     struct net_config net = config->net;
     net.set = n->set;
     n->net = net_new(&net, now_ms);
+    n->entries_changed = true;
     tell_entries(n);
     return n;
 }
@@ -267,8 +272,7 @@ static void job_done(struct node *n, struct batch *b, enum err e)
         publish(n, b);
         n->changed = n->changed || b->job.change_count > 0;
         n->sweeping = b->job.more;
-        if (b->job.change_count > 0)
-            tell_entries(n);
+        n->entries_changed = n->entries_changed || b->job.change_count > 0;
     } else {
         n->set_founder = n->set_founder || b->set_founder; /* told once only: keep it for the next job */
         batch_return_receipts(b, &n->queue);
@@ -346,6 +350,7 @@ static void tick(struct node *n)
     if (n->disk != ERR_OK && !n->reopening && n->now_ms >= n->reopen_at)
         n->reopen_due = true;
     if (n->now_ms >= net_deadline(n->net)) {
+        tell_entries(n);
         struct net_event event = {.kind = NET_TICK, .clock_ms = n->clock_ms};
         net_input(n->net, &event, n->now_ms);
     }
@@ -359,6 +364,7 @@ void node_input(struct node *n, const struct node_event *event, uint64_t now_ms)
     case NODE_NET: {
         struct net_event net = event->net;
         net.clock_ms = event->clock_ms;
+        tell_entries(n);
         net_input(n->net, &net, now_ms);
         break;
     }
