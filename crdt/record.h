@@ -126,6 +126,7 @@ void record_json(const struct kind_desc *kind, const struct merged *record,
 #define SHORT_MARK 0xff
 enum short_code { SHORT_ENTRY = 0x80, SHORT_OWNER, SHORT_REVISION, SHORT_HEX };
 struct short_names {
+    uint64_t kind;
     struct id entry, revision;
     struct key owner;
 };
@@ -133,8 +134,12 @@ void record_short(const struct kind_desc *kind, const struct merged *record,
                   const struct record_meta *meta, struct buf *out);
 /* Writes one code other than a run of fields; `bytes` (32) for SHORT_HEX only, else NULL. */
 void short_put(struct buf *out, enum short_code code, const uint8_t *bytes);
-/* Appends the JSON in full. ERR_CORRUPT: a code that is cut short or names no field. */
-SOUK_MUST_USE enum err short_expand(const struct kind_desc *kind, const struct short_names *names, struct bytes text,
+/* What the codes of this build stand for, made once; afterwards it never changes, so any thread may read it. */
+struct short_table;
+struct short_table *short_table_new(void);
+void short_table_free(struct short_table *t); /* NULL: nothing */
+/* Appends the JSON in full. ERR_CORRUPT: an unknown kind, a code that is cut short or names no field. */
+SOUK_MUST_USE enum err short_expand(const struct short_table *t, const struct short_names *names, struct bytes text,
                                     struct buf *out);
 /* A hash over everything in the tables that JSON depends on. */
 void record_schema_id(struct id *out);

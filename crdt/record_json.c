@@ -71,6 +71,15 @@ static void member_text(struct writer *w, struct bytes name)
 }
 
 static void put_described(struct buf *out, const struct field_desc *d, struct bytes value);
+static void put_object(struct buf *out, const struct field_desc *fields, struct bytes object);
+
+static void put_default(struct buf *out, const struct field_desc *d)
+{
+    if (d->type == FIELD_OBJECT)
+        put_object(out, d->fields, (struct bytes){0});
+    else
+        put_text(out, d->fallback, strlen(d->fallback));
+}
 
 /* The default of a number that a sibling bounds: the nearer of the two. */
 static bool sibling_default(struct buf *out, const struct field_desc *d, struct bytes object)
@@ -105,10 +114,8 @@ static void put_object(struct buf *out, const struct field_desc *fields, struct 
         member(&w, d->name);
         if (found)
             put_described(out, d, mp_value(&r, 1));
-        else if (d->type == FIELD_OBJECT)
-            put_object(out, d->fields, (struct bytes){0});
-        else if (object.p == NULL || !sibling_default(out, d, object))
-            put_text(out, d->fallback, strlen(d->fallback));
+        else if (d->type == FIELD_OBJECT || object.p == NULL || !sibling_default(out, d, object))
+            put_default(out, d);
     }
     if (object.p != NULL) {
         struct bytes last = {0};
@@ -159,12 +166,9 @@ static void put_described(struct buf *out, const struct field_desc *d, struct by
 void record_put_default(struct buf *out, const struct field_desc *d)
 {
     assert(d->fallback != NULL);
-    struct writer w = {.out = out, .first = out->n == 0 || out->p[out->n - 1] == '{'};
+    struct writer w = {.out = out, .first = false};
     member(&w, d->name);
-    if (d->type == FIELD_OBJECT)
-        put_object(out, d->fields, (struct bytes){0});
-    else
-        put_text(out, d->fallback, strlen(d->fallback));
+    put_default(out, d);
 }
 
 static void put_known_hex(struct writer *w, const struct field_desc *d, enum short_code which)

@@ -1,15 +1,17 @@
 /*
  * The short form of a record's JSON made whole again: defaults and ids are put back where record_json.c left a mark. Runs
- * on every read, so it copies stretches and allocates nothing but the output. Owns the codes (record.h) and the hash that
+ * on every read, so it copies stretches of text that were made once. Owns the codes (record.h) and the hash that
  * tells whether two builds mean the same by them.
  */
+#include "crdt/alloc.h"
 #include "crdt/id.h"
 #include "crdt/record_tables.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { EXPANDED_BYTES = 2048 }; /* what the marks of an ordinary record stand for, so that the buffer grows once */
+enum { KINDS_MAX = 8, EXPANDED_BYTES = 2048 }; /* what the marks of an ordinary record stand for, so that the buffer grows once */
 
 void short_put(struct buf *out, enum short_code code, const uint8_t *bytes)
 {
@@ -26,28 +28,64 @@ static void put_hex(struct buf *out, const uint8_t b[ID_BYTES])
     out->n += ID_HEX_SIZE - 1;
 }
 
-/* The number of described fields, counted no further than a code can say. */
-static size_t field_count(const struct kind_desc *kind)
+/* The defaults of one kind in table order, each as `,"name":default`; field i's text ends at ends[i]. */
+struct defaults {
+    const struct kind_desc *kind;
+    struct buf text;
+    size_t count;
+    size_t ends[RECORD_FIELDS_MAX];
+};
+
+struct short_table {
+    size_t count;
+    struct defaults kinds[KINDS_MAX];
+};
+
+struct short_table *short_table_new(void)
 {
-    size_t n = 0;
-    while (kind->fields[n].name != NULL)
-        n++;
-    assert(n <= RECORD_FIELDS_MAX);
-    return n;
+    struct short_table *t = mem_zalloc(sizeof *t);
+    for (; kind_at(t->count) != NULL; t->count++) {
+        assert(t->count < sizeof t->kinds / sizeof *t->kinds);
+        struct defaults *d = &t->kinds[t->count];
+        d->kind = kind_at(t->count);
+        for (const struct field_desc *f = d->kind->fields; f->name != NULL; f++) {
+            assert(d->count < RECORD_FIELDS_MAX);
+            if (f->fallback != NULL)
+                record_put_default(&d->text, f);
+            d->ends[d->count++] = d->text.n;
+        }
+    }
+    return t;
 }
 
-static bool expand_run(const struct kind_desc *kind, size_t from, size_t to, struct buf *out)
+void short_table_free(struct short_table *t)
 {
-    if (from >= to || to > field_count(kind))
+    for (size_t i = 0; t != NULL && i < t->count; i++)
+        buf_close(&t->kinds[i].text);
+    free(t);
+}
+
+static const struct defaults *defaults_of(const struct short_table *t, uint64_t kind)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (t->kinds[i].kind->kind == kind)
+            return &t->kinds[i];
+    return NULL;
+}
+
+static bool expand_run(const struct defaults *d, size_t from, size_t to, struct buf *out)
+{
+    if (from >= to || to > d->count)
         return false;
-    for (size_t i = from; i < to; i++)
-        if (kind->fields[i].fallback != NULL)
-            record_put_default(out, &kind->fields[i]);
+    size_t start = from > 0 ? d->ends[from - 1] : 0, end = d->ends[to - 1];
+    bool first = out->n > 0 && out->p[out->n - 1] == '{'; /* no comma then */
+    start += first && start < end;
+    buf_put(out, d->text.p + start, end - start);
     return true;
 }
 
 /* Bytes that the code at p takes, with the mark; 0: it is not one. */
-static size_t expand_code(const struct kind_desc *kind, const struct short_names *names, struct bytes p, struct buf *out)
+static size_t expand_code(const struct defaults *d, const struct short_names *names, struct bytes p, struct buf *out)
 {
     assert(p.n > 0 && p.p[0] == SHORT_MARK);
     if (p.n < 2)
@@ -68,12 +106,15 @@ static size_t expand_code(const struct kind_desc *kind, const struct short_names
         put_hex(out, p.p + 2);
         return 2 + ID_BYTES;
     default:
-        return p.n >= 3 && expand_run(kind, p.p[1], p.p[2], out) ? 3 : 0;
+        return p.n >= 3 && expand_run(d, p.p[1], p.p[2], out) ? 3 : 0;
     }
 }
 
-enum err short_expand(const struct kind_desc *kind, const struct short_names *names, struct bytes text, struct buf *out)
+enum err short_expand(const struct short_table *t, const struct short_names *names, struct bytes text, struct buf *out)
 {
+    const struct defaults *d = defaults_of(t, names->kind);
+    if (d == NULL)
+        return ERR_CORRUPT;
     size_t at = 0;
     (void)buf_grow(out, text.n + EXPANDED_BYTES);
     while (at < text.n) {
@@ -83,7 +124,7 @@ enum err short_expand(const struct kind_desc *kind, const struct short_names *na
         at += n;
         if (mark == NULL)
             break;
-        size_t used = expand_code(kind, names, bytes_of(mark, text.n - at), out);
+        size_t used = expand_code(d, names, bytes_of(mark, text.n - at), out);
         if (used == 0)
             return ERR_CORRUPT;
         at += used;
@@ -94,10 +135,13 @@ enum err short_expand(const struct kind_desc *kind, const struct short_names *na
 void record_json(const struct kind_desc *kind, const struct merged *record, const struct record_meta *meta, struct buf *out)
 {
     struct buf text = {0};
+    struct short_table *table = short_table_new();
+    struct short_names names = {.kind = kind->kind, .entry = meta->id, .owner = meta->owner};
     record_short(kind, record, meta, &text);
-    enum err e = short_expand(kind, &(struct short_names){.entry = meta->id, .owner = meta->owner}, buf_view(&text), out);
+    enum err e = short_expand(table, &names, buf_view(&text), out);
     assert(e == ERR_OK);
     (void)e;
+    short_table_free(table);
     buf_close(&text);
 }
 

@@ -27,7 +27,7 @@ bool rule_server_name(struct bytes s);
 const char *rule_one_version(struct bytes s);
 size_t utf8_count(struct bytes s);
 
-/* The member with its default, after a comma unless it is the first of its object (record_json.c). */
+/* A comma, and the member with its default (record_json.c). */
 void record_put_default(struct buf *out, const struct field_desc *d);
 
 /* A reader at the first key of a map: finds a member and leaves *value at it. False: no such member. */

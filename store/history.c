@@ -154,8 +154,8 @@ static enum err show_revision(const struct view_of *v, const struct op_row *row,
     resolve(heads.heads, 1, &m);
     struct buf text = {0};
     view_short(&text, &view);
-    struct short_names names = {.entry = view.id, .owner = view.owner, .revision = view.revision};
-    enum err e = short_expand(view.kind, &names, buf_view(&text), out);
+    struct short_names names = {.kind = v->row.kind, .entry = view.id, .owner = view.owner, .revision = view.revision};
+    enum err e = short_expand(v->store->texts, &names, buf_view(&text), out);
     buf_close(&text);
     merged_close(&m);
     show_close(&heads);

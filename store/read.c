@@ -27,10 +27,10 @@ enum err store_get(const struct store *s, uint64_t kind, const struct id *id, st
     if (e == ERR_OK && json.kind != kind)
         e = ERR_NOT_FOUND;
     if (e == ERR_OK) {
-        struct short_names names = {.entry = *id, .owner = json.owner, .revision = json.revision};
+        struct short_names names = {.kind = kind, .entry = *id, .owner = json.owner, .revision = json.revision};
         *info = (struct entry_info){.kind = json.kind, .owner = json.owner, .id = *id, .revision = json.revision,
                                     .incomplete = (json.flags & ENTRY_INCOMPLETE) != 0};
-        e = kind_by_number(kind) != NULL ? short_expand(kind_by_number(kind), &names, json.text, out) : ERR_CORRUPT;
+        e = short_expand(s->texts, &names, json.text, out);
     }
     buf_close(&row);
     return e;

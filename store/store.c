@@ -156,6 +156,7 @@ enum err store_open(struct store **out, struct kv *kv, const struct store_config
     struct store *s = mem_zalloc(sizeof *s);
     s->kv = kv;
     s->mesh = config->mesh;
+    s->texts = short_table_new();
     enum err e = check_format(kv, &config->mesh);
     if (e == ERR_NOT_FOUND)
         e = create(s, config);
@@ -178,6 +179,7 @@ void store_close(struct store *s)
     if (s == NULL)
         return;
     policy_close(&s->policy);
+    short_table_free(s->texts);
     buf_close(&s->mesh_name);
     free(s);
 }

@@ -44,6 +44,7 @@ struct store {
     struct buf mesh_name;
     struct policy policy;    /* the writer's; readers use what is stored */
     struct stats_row stats;
+    struct short_table *texts; /* never changes                              */
     bool trusting;           /* signatures are checked elsewhere (verify.c)   */
     bool sweeping;           /* sweeps are on disk                            */
     bool stale;              /* a write failed: memory must be read again before the next job */

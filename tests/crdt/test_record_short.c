@@ -14,8 +14,11 @@ static const struct kind_desc *model(void)
 
 static enum err expand(const void *p, size_t n, struct buf *out)
 {
-    struct short_names names = {.entry = {{1}}, .owner = {{2}}, .revision = {{3}}};
-    return short_expand(model(), &names, bytes_of(p, n), out);
+    struct short_names names = {.kind = KIND_MODEL, .entry = {{1}}, .owner = {{2}}, .revision = {{3}}};
+    struct short_table *table = short_table_new();
+    enum err e = short_expand(table, &names, bytes_of(p, n), out);
+    short_table_free(table);
+    return e;
 }
 
 Test(record_short, leaves_out_defaults_and_ids)
