@@ -136,7 +136,9 @@ static enum err work_verify(struct backend *b, struct api_call *call)
     struct findings list = {.out = &rows};
     struct store_stats stats;
     bool one = !id_is_zero(&call->id);
-    enum err e = store_verify(b->store, one ? &call->id : NULL, put_finding, NULL, &list);
+    enum err e = ERR_NOT_FOUND;
+    if (!one || store_is_kind(b->store, &call->id, call->kind))
+        e = store_verify(b->store, one ? &call->id : NULL, put_finding, NULL, &list);
     store_stats(b->store, &stats);
     if (e == ERR_OK || e == ERR_CORRUPT) {
         buf_printf(&call->out, "{\"ok\":%s,\"deltas\":%llu,\"findings\":[", e == ERR_OK ? "true" : "false",
@@ -145,6 +147,8 @@ static enum err work_verify(struct backend *b, struct api_call *call)
         buf_put_str(&call->out, "]}");
         e = ERR_OK;
     }
+    if (e == ERR_NOT_FOUND)
+        buf_put_str(&call->detail, "there is no entry of this kind and id here");
     buf_close(&rows);
     return e;
 }
@@ -153,13 +157,15 @@ static enum err work_verify(struct backend *b, struct api_call *call)
 static void admin_verify(struct backend *b, struct api_call *call)
 {
     json_t *root = json_loadb((const char *)call->body.p, call->body.n, 0, NULL);
-    const char *id = json_string_value(json_object_get(root, "id"));
+    const char *id = json_string_value(json_object_get(root, "id")), *word = json_string_value(json_object_get(root, "kind"));
+    const struct kind_desc *kind = word != NULL ? kind_by_word(word) : NULL;
+    call->kind = kind != NULL ? kind->kind : 0;
     bool bad = id != NULL && !id_parse(&call->id, bytes_str(id));
     if (id == NULL)
         call->id = (struct id){{0}};
     json_decref(root);
     if (bad)
-        backend_fail(call, ERR_INVALID, "id: 64 hex digits");
+        backend_fail(call, ERR_INVALID, "id is not 64 hex digits");
     else
         backend_defer(b, call, work_verify);
 }

@@ -125,7 +125,9 @@ static const struct cli_verb verbs[] = {
     {"export", "jsonl [FILE]", 1, 2, NULL, "Write the catalogue as jsonl; import reads it back.",
      "Reads the directory itself when no node runs.", cli_export},
     {"verify", "[KIND ID|NAME]", 0, 2, NULL, "Check every signature and hash on disk again, or those of one entry.",
-     "Reads the directory itself when no node runs. Exit status 6 if a check failed.", cli_verify},
+     "For one entry each check is named. A node may go on writing meanwhile; without one the directory itself is read. "
+     "Exit status 6 if a check failed.",
+     cli_verify},
     {"peer ls", "", 0, 0, NULL, "The nodes that this one knows: state, lag, queue, score and why it changed.",
      "LAG is the round trip while both hold the same, else the time since they did. QUEUE waits to be sent. SCORE runs "
      "from -100 (banned) to 100; the second table gives the reason of each recent change. NOTE says since when and why a "

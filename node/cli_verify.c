@@ -88,13 +88,17 @@ static enum cli_exit on_directory(struct verify *v, const struct kind_desc *kind
     if (kind != NULL)
         status = cli_store_find(&s, kind, v->cli->args[1], &id);
     if (status == CLI_OK) {
-        enum err err = store_verify(s.store, kind != NULL ? &id : NULL, on_finding, on_progress, v);
+        enum err err = ERR_NOT_FOUND;
+        if (kind == NULL || store_is_kind(s.store, &id, kind->kind))
+            err = store_verify(s.store, kind != NULL ? &id : NULL, on_finding, on_progress, v);
         if (err == ERR_CORRUPT && v->failed == 0)
             v->failed = 1;
-        if (err != ERR_OK && err != ERR_CORRUPT) {
+        if (err == ERR_NOT_FOUND && kind != NULL)
+            cli_error("there is no entry of this kind and id here");
+        else if (err != ERR_OK && err != ERR_CORRUPT)
             cli_error("verify broke off: %s", err_text(err));
+        if (err != ERR_OK && err != ERR_CORRUPT)
             status = cli_exit_of(err);
-        }
     }
     cli_store_close(&s);
     return status;

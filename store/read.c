@@ -54,6 +54,12 @@ enum err store_entry(const struct store *s, const struct id *id, struct entry_in
     return e;
 }
 
+bool store_is_kind(const struct store *s, const struct id *id, uint64_t kind)
+{
+    struct entry_info info;
+    return kind == 0 || store_entry(s, id, &info, NULL) != ERR_OK || info.kind == kind;
+}
+
 size_t store_by_name(const struct store *s, uint64_t kind, struct bytes name, struct id *out, size_t max)
 {
     assert(max == 0 || out != NULL);
@@ -189,15 +195,15 @@ static void add_bodies(const struct kv_ops *o, struct kv_iter *it, struct bundle
     }
 }
 
-enum err store_bundle(const struct store *s, const struct id *delta, struct buf *out)
+enum err read_bundle(struct kv *kv, const struct kv_snapshot *snap, const struct id *delta, struct buf *out)
 {
     struct dbkey prefix;
     struct buf row = {0};
     struct bundle b = {0};
     struct delta_record record;
-    const struct kv_ops *o = s->kv->ops;
+    const struct kv_ops *o = kv->ops;
     dbkey_of_id(&prefix, FAMILY_DELTA, delta);
-    struct kv_iter *it = o->iter(s->kv, NULL, dbkey_view(&prefix));
+    struct kv_iter *it = o->iter(kv, snap, dbkey_view(&prefix));
     enum err e = ERR_NOT_FOUND;
     if (o->seek(it, dbkey_view(&prefix)) && o->key(it).n == prefix.n) {
         buf_put_bytes(&row, o->value(it));
@@ -217,6 +223,11 @@ enum err store_bundle(const struct store *s, const struct id *delta, struct buf 
     free(b.bodies);
     buf_close(&row);
     return e;
+}
+
+enum err store_bundle(const struct store *s, const struct id *delta, struct buf *out)
+{
+    return read_bundle(s->kv, NULL, delta, out);
 }
 
 enum err store_missing(const struct store *s, const struct id *after, size_t limit,

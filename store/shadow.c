@@ -12,6 +12,7 @@
 struct shadow {
     struct kv kv;
     struct kv *original, *mem;
+    const struct kv_snapshot *at; /* of the original */
     struct kv_batch kept;
 };
 
@@ -26,11 +27,17 @@ static struct kv *source(struct kv *kv, struct bytes key)
     return key.n > 0 && key.p[0] == FAMILY_DELTA ? s->original : s->mem;
 }
 
+static const struct kv_snapshot *moment(struct kv *kv, const struct kv *of)
+{
+    const struct shadow *s = (const struct shadow *)kv;
+    return of == s->original ? s->at : NULL;
+}
+
 static enum err shadow_get(struct kv *kv, const struct kv_snapshot *snap, struct bytes key, struct buf *out)
 {
     assert(snap == NULL);
     struct kv *of = source(kv, key);
-    return of->ops->get(of, NULL, key, out);
+    return of->ops->get(of, moment(kv, of), key, out);
 }
 
 static enum err shadow_write(struct kv *kv, const struct kv_batch *batch)
@@ -70,7 +77,7 @@ static struct kv_iter *shadow_iter(struct kv *kv, const struct kv_snapshot *snap
     assert(snap == NULL && prefix.n > 0);
     struct kv_iter *it = mem_zalloc(sizeof *it);
     it->of = source(kv, prefix);
-    it->inner = it->of->ops->iter(it->of, NULL, prefix);
+    it->inner = it->of->ops->iter(it->of, moment(kv, it->of), prefix);
     return it;
 }
 
@@ -140,11 +147,12 @@ static const struct kv_ops shadow_ops = {
     .bytes = shadow_bytes, .reopen = shadow_reopen, .close = shadow_close,
 };
 
-struct kv *kv_shadow_new(struct kv *original)
+struct kv *kv_shadow_new(struct kv *original, const struct kv_snapshot *at)
 {
     struct shadow *s = mem_zalloc(sizeof *s);
     s->kv.ops = &shadow_ops;
     s->original = original;
+    s->at = at;
     s->mem = kv_mem_new();
     return &s->kv;
 }

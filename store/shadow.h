@@ -7,6 +7,6 @@
 
 #include "store/kv.h"
 
-struct kv *kv_shadow_new(struct kv *original); /* the original outlives it */
+struct kv *kv_shadow_new(struct kv *original, const struct kv_snapshot *at); /* both outlive it */
 
 #endif

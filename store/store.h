@@ -142,6 +142,8 @@ struct entry_info {
 SOUK_MUST_USE enum err store_get(const struct store *s, uint64_t kind, const struct id *id, struct entry_info *info, struct buf *out);
 /* Owner and name of any entry that is known, shown or not. Appends the name. */
 SOUK_MUST_USE enum err store_entry(const struct store *s, const struct id *id, struct entry_info *info, struct buf *name);
+/* False only if the entry is known to be of another kind than `kind` (0: any). */
+bool store_is_kind(const struct store *s, const struct id *id, uint64_t kind);
 /* Ids of shown entries of this kind and exact name, at most `max`; returns how many there are. */
 size_t store_by_name(const struct store *s, uint64_t kind, struct bytes name, struct id *out, size_t max);
 
@@ -226,7 +228,9 @@ SOUK_MUST_USE enum err store_conflicts(const struct store *s, bool (*each)(void 
 
 /* Re-checks everything on disk: canonical form, ids, every signature, body hashes, set membership, heads and JSON against a
  * recomputation. `entry` NULL: all. Calls `each` for every check that failed (and, for one entry, for each that passed).
- * `progress` (may be NULL) is called with done and total deltas. Returns ERR_CORRUPT if any check failed. */
+ * Examines the store as of one moment: other threads may write meanwhile. One entry needs its own deltas and those that decide
+ * who may write it, nothing else; what no row of the entry leads to is found by the examination of all.
+ * `progress` (may be NULL) is called with done and total deltas. ERR_CORRUPT: a check failed; ERR_NOT_FOUND: no such entry. */
 struct verify_finding {
     bool ok;
     const char *check;  /* e.g. "signature" */

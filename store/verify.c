@@ -2,9 +2,10 @@
  * Re-checks everything on disk from the deltas' own bytes: form, ids, signatures and bodies one by one, then every derived
  * row (the set, marks, heads, JSON, listings) against a store that is built anew from the same deltas. Repairs nothing.
  */
+#include "store/verify.h"
+
 #include "crdt/alloc.h"
 #include "store/shadow.h"
-#include "store/work.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -13,27 +14,13 @@
 
 enum { REPLAY_BYTES = 4 << 20, REPLAY_DELTAS = 256 };
 
-struct check {
-    const struct store *store;
-    const struct kv_ops *ops;
-    const struct id *only;     /* NULL: every entry */
-    void (*each)(void *, const struct verify_finding *);
-    void (*progress)(void *, uint64_t done, uint64_t total);
-    void *ctx;
-    bool failed;
-    uint64_t done, total;
-    struct work_list deltas;   /* ids to replay: each a struct id, owned */
-};
-
-enum outcome { FAILED, PASSED };
-
-static void report(struct check *c, enum outcome outcome, const char *what, const struct id *subject, const char *detail)
+void check_report(struct check *c, enum outcome outcome, const char *what, const struct id *subject, const char *detail)
 {
-    assert(outcome == PASSED || detail[0] != 0);
+    assert((outcome == FAILED) == (detail[0] != 0));
     struct verify_finding f = {.ok = outcome == PASSED, .check = what, .subject = *subject};
     if (outcome == FAILED)
         c->failed = true;
-    else if (c->only == NULL)
+    else if (c->only == NULL || c->quiet)
         return;
     snprintf(f.detail, sizeof f.detail, "%s", detail);
     c->each(c->ctx, &f);
@@ -41,52 +28,89 @@ static void report(struct check *c, enum outcome outcome, const char *what, cons
 
 static void judge(struct check *c, bool good, const char *what, const struct id *subject, const char *fault)
 {
-    report(c, good ? PASSED : FAILED, what, subject, good ? "" : fault);
+    check_report(c, good ? PASSED : FAILED, what, subject, good ? "" : fault);
+}
+
+enum err check_row(const struct check *c, const struct dbkey *key, struct buf *out)
+{
+    buf_reset(out);
+    return c->ops->get(c->kv, c->snap, dbkey_view(key), out);
 }
 
 /* ---- deltas one by one ---- */
 
+/* The delta whose rows are walked: its record comes first, then its bodies. */
+struct walk {
+    struct check *check;
+    struct id id;
+    struct buf row;
+    struct delta delta; /* borrows the row */
+    bool parsed;
+};
+
+static bool is_about(const struct check *c, const struct op *op)
+{
+    struct id entry;
+    if (c->only == NULL)
+        return true;
+    entry_id(&entry, op->kind, &op->owner, op->name);
+    return id_eq(&entry, c->only);
+}
+
 static bool concerns(const struct check *c, const struct delta *d)
 {
-    for (size_t i = 0; c->only != NULL && i < d->op_count; i++) {
-        struct id entry;
-        entry_id(&entry, d->ops[i].kind, &d->ops[i].owner, d->ops[i].name);
-        if (id_eq(&entry, c->only))
+    for (size_t i = 0; i < d->op_count; i++)
+        if (is_about(c, &d->ops[i]))
             return true;
-    }
-    return c->only == NULL;
+    return false;
 }
 
-static void check_record(struct check *c, const struct delta_record *r, const struct id *id)
+static void check_record(struct walk *w, const struct delta_record *r)
 {
-    struct delta d;
-    enum err e = delta_parse(r->bytes, &d);
-    if (e != ERR_OK) {
-        report(c, FAILED, "canonical form", id, err_text(e));
-        return;
-    }
-    if (concerns(c, &d)) {
-        report(c, PASSED, "canonical form", id, "");
-        judge(c, id_eq(&d.id, id), "delta id", id, "the hash of the bytes is another id");
-        judge(c, id_eq(&d.mesh, &c->store->mesh), "mesh", id, "the delta names another mesh");
-        judge(c, key_eq(&d.author, &r->author) && d.time == r->time, "author and time", id, "the row names others");
-        judge(c, delta_verify(&d.id, &d.author, r->sig) == ERR_OK, "signature", id, "it does not hold");
-    }
-    delta_close(&d);
+    struct check *c = w->check;
+    const struct delta *d = &w->delta;
+    assert(w->parsed);
+    c->quiet = !concerns(c, d);
+    check_report(c, PASSED, "canonical form", &w->id, "");
+    judge(c, id_eq(&d->id, &w->id), "delta id", &w->id, "the hash of the bytes is another id");
+    judge(c, id_eq(&d->mesh, &c->store->mesh), "mesh", &w->id, "the delta names another mesh");
+    judge(c, key_eq(&d->author, &r->author) && d->time == r->time, "author and time", &w->id, "the row names others");
+    judge(c, delta_verify(&d->id, &d->author, r->sig) == ERR_OK, "signature", &w->id, "it does not hold");
 }
 
-static void check_body(struct check *c, const struct delta_record *r, struct bytes body, const struct id *id, size_t index)
+static void walk_delta(struct walk *w, const struct id *id, struct bytes value)
 {
-    struct delta d;
+    struct check *c = w->check;
+    struct delta_record record;
+    if (w->parsed)
+        delta_close(&w->delta);
+    w->id = *id;
+    buf_reset(&w->row);
+    buf_put_bytes(&w->row, value);
+    enum err e = delta_record_get(buf_view(&w->row), &record);
+    if (e == ERR_OK)
+        e = delta_parse(record.bytes, &w->delta);
+    w->parsed = e == ERR_OK;
+    if (w->parsed)
+        check_record(w, &record);
+    else
+        check_report(c, FAILED, "canonical form", id, err_text(e));
+    c->done++;
+    if (c->progress != NULL)
+        c->progress(c->ctx, c->done, c->total);
+}
+
+static void walk_body(struct walk *w, size_t index, struct bytes body)
+{
     struct id op;
-    if (delta_parse(r->bytes, &d) != ERR_OK)
+    const struct delta *d = &w->delta;
+    if (!w->parsed)
         return; /* reported with its delta */
-    op_id(&op, id, index);
-    if (concerns(c, &d)) {
-        bool put = index < d.op_count && d.ops[index].verb == VERB_PUT;
-        judge(c, put && body_matches(&d.ops[index], body), "body hash", &op, "the body is not the one that was signed");
-    }
-    delta_close(&d);
+    op_id(&op, &w->id, index);
+    bool there = index < d->op_count;
+    w->check->quiet = there && !is_about(w->check, &d->ops[index]);
+    judge(w->check, there && d->ops[index].verb == VERB_PUT && body_matches(&d->ops[index], body), "body hash", &op,
+          "the body is not the one that was signed");
 }
 
 static void remember(struct check *c, const struct id *id)
@@ -94,36 +118,45 @@ static void remember(struct check *c, const struct id *id)
     work_list_add(&c->deltas, mem_dup(id, sizeof *id));
 }
 
-static enum err check_deltas(struct check *c)
+/* Every delta (id NULL), remembering them, or one, which must be there. */
+static enum err walk(struct check *c, const struct id *id)
 {
-    assert(c->done == 0);
     struct dbkey prefix;
-    struct buf row = {0};
-    struct delta_record record = {0};
-    bool whole = false;
+    struct walk w = {.check = c};
     dbkey_start(&prefix, FAMILY_DELTA);
-    struct kv_iter *it = c->ops->iter(c->store->kv, NULL, dbkey_view(&prefix));
+    if (id != NULL)
+        dbkey_add_id(&prefix, id);
+    struct kv_iter *it = c->ops->iter(c->kv, c->snap, dbkey_view(&prefix));
     for (bool on = c->ops->seek(it, dbkey_view(&prefix)); on; on = c->ops->next(it)) {
         struct bytes key = c->ops->key(it);
-        struct id id = id_at(key, 1);
+        struct id at = id_at(key, 1);
         if (key.n == 1 + ID_BYTES) {
-            buf_reset(&row);
-            buf_put_bytes(&row, c->ops->value(it));
-            whole = delta_record_get(buf_view(&row), &record) == ERR_OK;
-            if (whole)
-                check_record(c, &record, &id);
-            else
-                report(c, FAILED, "canonical form", &id, "the row is cut short");
-            remember(c, &id);
-            c->done++;
-            if (c->progress != NULL)
-                c->progress(c->ctx, c->done, c->total);
-        } else if (whole && key.n == 1 + ID_BYTES + 2) {
-            check_body(c, &record, c->ops->value(it), &id, get_be(key.p + 1 + ID_BYTES, 2));
+            walk_delta(&w, &at, c->ops->value(it));
+            if (id == NULL)
+                remember(c, &at);
+        } else if (key.n == 1 + ID_BYTES + 2 && id_eq(&at, &w.id)) {
+            walk_body(&w, get_be(key.p + 1 + ID_BYTES, 2), c->ops->value(it));
         }
     }
-    buf_close(&row);
+    c->quiet = false;
+    if (id != NULL && !id_eq(&w.id, id))
+        check_report(c, FAILED, "canonical form", id, "the delta is missing");
+    if (w.parsed)
+        delta_close(&w.delta);
+    buf_close(&w.row);
     return c->ops->iter_close(it);
+}
+
+static enum err check_deltas(struct check *c)
+{
+    assert(c->done == 0 && c->deltas.count == 0);
+    if (c->only == NULL)
+        return walk(c, NULL);
+    enum err e = check_needs(c);
+    c->total = c->deltas.count;
+    for (size_t i = 0; i < c->deltas.count && e == ERR_OK; i++)
+        e = walk(c, c->deltas.items[i]);
+    return e;
 }
 
 /* ---- the same deltas into a new store ---- */
@@ -161,7 +194,7 @@ static enum err replay_one(struct replay *r, const struct id *id)
     assert(r->count < REPLAY_DELTAS);
     struct buf *bundle = &r->bundles[r->count];
     r->in[r->count] = (struct store_in){0};
-    if (store_bundle(r->check->store, id, bundle) != ERR_OK)
+    if (read_bundle(r->check->kv, r->check->snap, id, bundle) != ERR_OK)
         return ERR_OK; /* reported already */
     r->bytes += bundle->n;
     r->count++;
@@ -195,147 +228,15 @@ static enum err replay_all(struct check *c, struct store *into)
     return e;
 }
 
-/* ---- derived rows ---- */
+/* ---- as a whole ---- */
 
-struct side {
-    struct kv *kv;
-    struct kv_iter *it;
-    bool on;
-};
-
-static struct side open_side(struct kv *kv, const struct dbkey *prefix)
-{
-    struct side s = {.kv = kv, .it = kv->ops->iter(kv, NULL, dbkey_view(prefix))};
-    s.on = kv->ops->seek(s.it, dbkey_view(prefix));
-    return s;
-}
-
-/* An op's marks as they count: its mark row, else what its op row began with. The memo about ancestors is left out. */
-static bool effective_mark(struct kv *kv, struct bytes op_key, struct mark_row *out)
-{
-    assert(op_key.n == 1 + 2 * ID_BYTES);
-    uint8_t key[KV_KEY_MAX];
-    struct buf row = {0};
-    struct op_row op;
-    struct entry_row entry;
-    *out = (struct mark_row){0};
-    memcpy(key, op_key.p, op_key.n);
-    key[0] = FAMILY_MARK;
-    bool there = kv->ops->get(kv, NULL, bytes_of(key, op_key.n), &row) == ERR_OK && mark_row_get(buf_view(&row), out) == ERR_OK;
-    if (!there) {
-        key[0] = FAMILY_OP;
-        buf_reset(&row);
-        there = kv->ops->get(kv, NULL, bytes_of(key, op_key.n), &row) == ERR_OK && op_row_get(buf_view(&row), &op) == ERR_OK;
-        out->flags = there ? op.flags : 0;
-    }
-    if (!there) {
-        key[0] = FAMILY_ENTRY;
-        buf_reset(&row);
-        there = kv->ops->get(kv, NULL, bytes_of(key, 1 + ID_BYTES), &row) == ERR_OK &&
-                entry_row_get(buf_view(&row), &entry) == ERR_OK && entry.op_count == 1 &&
-                memcmp(entry.only_op.b, op_key.p + 1 + ID_BYTES, ID_BYTES) == 0;
-        out->flags = there ? entry.only.flags : 0;
-    }
-    buf_close(&row);
-    out->flags = (uint8_t)(out->flags & ~OP_WHOLE);
-    return there;
-}
-
-static bool same_mark(const struct side *a, const struct side *b, struct bytes key)
-{
-    struct mark_row x, y;
-    bool there = effective_mark(a->kv, key, &x);
-    return effective_mark(b->kv, key, &y) == there && x.flags == y.flags && x.named == y.named &&
-           x.covered == y.covered && x.erased == y.erased;
-}
-
-static bool same_value(enum family family, const struct side *disk, const struct side *anew)
-{
-    assert(disk->on && anew->on);
-    struct bytes key = disk->kv->ops->key(disk->it);
-    struct bytes x = disk->kv->ops->value(disk->it), y = anew->kv->ops->value(anew->it);
-    struct id hash;
-    if (family == FAMILY_MARK)
-        return same_mark(disk, anew, key);
-    if (family == FAMILY_OP) /* the first byte holds flags that only count while there is no mark row */
-        return x.n == y.n && x.n > 0 && memcmp(x.p + 1, y.p + 1, x.n - 1) == 0 && same_mark(disk, anew, key);
-    if (family != FAMILY_JSON)
-        return bytes_eq(x, y);
-    value_hash(&hash, x);
-    return bytes_eq(y, bytes_of(hash.b, ID_BYTES));
-}
-
-/* The id that a row is about, as far as a person can look it up. */
-static struct id subject_of(enum family family, struct bytes key)
-{
-    assert(key.n >= 1 + ID_BYTES);
-    if (family == FAMILY_NAME || family == FAMILY_SET || family == FAMILY_AUTHOR)
-        return id_at(key, key.n - ID_BYTES);
-    return id_at(key, 1);
-}
-
-static bool of_entry(const struct check *c, struct bytes key, const struct id *subject)
-{
-    return c->only == NULL || (key.n >= 1 + ID_BYTES && id_eq(subject, c->only));
-}
-
-/* Walks both in step. A mark row that only one side has is no fault where the marks are the same. */
-static enum err compare_family(struct check *c, struct kv *rebuilt, enum family family, const char *name)
-{
-    struct dbkey prefix;
-    bool any = false;
-    dbkey_start(&prefix, family);
-    struct side disk = open_side(c->store->kv, &prefix), anew = open_side(rebuilt, &prefix);
-    while (disk.on || anew.on) {
-        int order = !disk.on ? 1 : !anew.on ? -1 : bytes_cmp(disk.kv->ops->key(disk.it), anew.kv->ops->key(anew.it));
-        const struct side *of = order <= 0 ? &disk : &anew;
-        struct bytes key = of->kv->ops->key(of->it);
-        struct id subject = subject_of(family, key);
-        bool same = order == 0 ? same_value(family, &disk, &anew) : family == FAMILY_MARK && same_mark(&disk, &anew, key);
-        if (of_entry(c, key, &subject) && !same) {
-            report(c, FAILED, name, &subject,
-                   order == 0 ? "the row differs" : order < 0 ? "the row should not be there" : "the row is missing");
-            any = true;
-        }
-        if (order <= 0)
-            disk.on = disk.kv->ops->next(disk.it);
-        if (order >= 0)
-            anew.on = anew.kv->ops->next(anew.it);
-    }
-    if (!any && c->only != NULL)
-        report(c, PASSED, name, c->only, "");
-    enum err e = disk.kv->ops->iter_close(disk.it), f = anew.kv->ops->iter_close(anew.it);
-    return e != ERR_OK ? e : f;
-}
-
-static enum err compare(struct check *c, struct kv *rebuilt)
-{
-    static const struct {
-        enum family family;
-        bool by_entry;
-        const char *name;
-    } families[] = {
-        {FAMILY_AUTHOR, false, "set membership"}, {FAMILY_SET, false, "set"},
-        {FAMILY_WANTED, false, "missing bodies"}, {FAMILY_MEMBER, false, "members"},
-        {FAMILY_OP, true, "op header"},           {FAMILY_MARK, true, "superseding"},
-        {FAMILY_ENTRY, true, "heads"},            {FAMILY_HEAD, true, "further heads"},
-        {FAMILY_JSON, true, "JSON"},              {FAMILY_NAME, true, "listing"},
-        {FAMILY_HISTORY, true, "history"},        {FAMILY_GRANT, true, "grants"},
-        {FAMILY_WRITER, true, "writers"},         {FAMILY_CONFLICT, true, "conflicts"},
-    };
-    enum err e = ERR_OK;
-    for (size_t i = 0; i < sizeof families / sizeof *families && e == ERR_OK; i++)
-        if (c->only == NULL || families[i].by_entry)
-            e = compare_family(c, rebuilt, families[i].family, families[i].name);
-    return e;
-}
-
-static bool sweeps_left(const struct store *s)
+static bool sweeps_left(const struct check *c)
 {
     struct dbkey prefix;
     dbkey_start(&prefix, FAMILY_SWEEP);
-    struct side side = open_side(s->kv, &prefix);
-    return side.kv->ops->iter_close(side.it) == ERR_OK && side.on;
+    struct kv_iter *it = c->ops->iter(c->kv, c->snap, dbkey_view(&prefix));
+    bool any = c->ops->seek(it, dbkey_view(&prefix));
+    return c->ops->iter_close(it) == ERR_OK && any;
 }
 
 static enum err check_derived(struct check *c)
@@ -343,7 +244,7 @@ static enum err check_derived(struct check *c)
     struct key founder = {{0}};
     struct buf name = {0};
     struct store *into = NULL;
-    struct kv *shadow = kv_shadow_new(c->store->kv);
+    struct kv *shadow = kv_shadow_new(c->kv, c->snap);
     struct store_config config = {.mesh = c->store->mesh};
     config.has_founder = store_founder(c->store, &founder, &name);
     config.founder = founder;
@@ -354,7 +255,7 @@ static enum err check_derived(struct check *c)
         e = replay_all(c, into);
     }
     if (e == ERR_OK)
-        e = compare(c, shadow);
+        e = check_rows(c, shadow);
     store_close(into);
     shadow->ops->close(shadow);
     buf_close(&name);
@@ -365,13 +266,17 @@ enum err store_verify(const struct store *s, const struct id *entry, void (*each
                       void (*progress)(void *, uint64_t done, uint64_t total), void *ctx)
 {
     struct store_stats stats;
-    struct check c = {.store = s, .ops = s->kv->ops, .only = entry, .each = each, .progress = progress, .ctx = ctx};
+    struct kv_snapshot *snap = s->kv->ops->snapshot(s->kv);
+    struct check c = {.store = s, .kv = s->kv, .ops = s->kv->ops, .snap = snap, .only = entry,
+                      .each = each, .progress = progress, .ctx = ctx};
+    assert(each != NULL);
     store_stats(s, &stats);
     c.total = stats.deltas + stats.aside;
     enum err e = check_deltas(&c);
     /* While a policy change is being worked off, derived rows are a step behind: only the deltas can be judged. */
-    if (e == ERR_OK && !sweeps_left(s))
+    if (e == ERR_OK && !sweeps_left(&c))
         e = check_derived(&c);
+    c.ops->release(c.kv, snap);
     for (size_t i = 0; i < c.deltas.count; i++)
         free(c.deltas.items[i]);
     free(c.deltas.items);

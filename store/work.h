@@ -222,6 +222,10 @@ void policy_operator_stated(struct work *w, const struct key *k);
 SOUK_MUST_USE enum err policy_load(struct store *s);
 SOUK_MUST_USE enum err sweep_load(struct store *s);
 
+/* ---- read.c ---- */
+/* store_bundle, as of a snapshot (NULL: now). */
+SOUK_MUST_USE enum err read_bundle(struct kv *kv, const struct kv_snapshot *snap, const struct id *delta, struct buf *out);
+
 /* ---- show.c: what a reader sees ---- */
 void show_entries(struct work *w); /* resolves every touched entry, into the batch */
 /* Top heads with their bodies parsed; free with show_close. */

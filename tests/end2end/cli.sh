@@ -159,13 +159,20 @@ on 1 ls model --all -o jsonl | wc -l | grep -qx 451 || fail "ls --all"
 on 1 import jsonl <(echo rubbish) --dir "$work/1" >/dev/null 2>&1 && fail "an import that reads nothing fails"
 on 1 export jsonl "$work/export.jsonl" || fail "export"
 [[ $(wc -l <"$work/export.jsonl") == 451 ]] || fail "export has $(wc -l <"$work/export.jsonl") lines"
+verify_one() { # with a node and without one
+    on 1 verify model 'a/b c' >"$work/checks" || fail "verify of one entry"
+    grep -q '^ok *signature' "$work/checks" && grep -q '^ok *body hash' "$work/checks" || fail "verify of one entry names its checks"
+    [[ $(wc -l <"$work/checks") -lt 30 ]] || fail "verify says the same many times"
+    try 3 'there is no entry of this kind and id here' verify model "$nobody" --dir "$work/1"
+    try 3 'there is no entry of this kind and id here' verify agent "$id" --dir "$work/1"
+    try 3 'there is no model named "nothing" here' verify model nothing --dir "$work/1"
+}
+verify_one
 stop 1
 on 1 export jsonl - >"$work/offline.jsonl" || fail "export without a node"
 cmp "$work/export.jsonl" "$work/offline.jsonl" || fail "a node and its directory export differently"
 on 1 verify >/dev/null || fail "verify without a node"
-on 1 verify model 'a/b c' >"$work/checks" || fail "verify of one entry"
-grep -q '^ok *signature' "$work/checks" && grep -q '^ok *body hash' "$work/checks" || fail "verify of one entry names its checks"
-[[ $(wc -l <"$work/checks") -lt 30 ]] || fail "verify says the same many times"
+verify_one
 start 3
 on 3 import jsonl "$work/export.jsonl" >/dev/null || fail "export is imported again"
 on 3 export jsonl "$work/again.jsonl"

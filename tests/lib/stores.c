@@ -115,20 +115,52 @@ void test_author(struct author *out, uint64_t number)
     memcpy(out->secret, a.secret, sizeof out->secret);
 }
 
-enum err test_put(struct test_store *t, struct author *author, const char *name, const char *field, const char *text,
-                  struct store_write *result)
+struct store_write test_write_of(enum write_action action, struct author *author, const struct key *owner, const char *name)
+{
+    return (struct store_write){.action = action, .kind = KIND_MODEL, .owner = *owner, .name = bytes_str(name),
+                                .author = author, .change = {.mode = CHANGE_PATCH}};
+}
+
+enum err test_write_text(struct test_store *t, struct store_write *w, const char *field, const char *text)
 {
     struct buf value = {0};
     mp_put_str(&value, bytes_str(text));
     struct field f = {.name = bytes_str(field), .value = buf_view(&value)};
-    struct store_write w = {.action = WRITE_PUT, .kind = KIND_MODEL, .owner = author->key, .name = bytes_str(name),
-                            .author = author,
-                            .change = {.mode = CHANGE_PATCH, .field_count = 1, .fields = &f}};
-    enum err e = test_write(t, &w);
-    if (result != NULL)
-        *result = w;
+    w->change.field_count = 1;
+    w->change.fields = &f;
+    enum err e = test_write(t, w);
+    w->change = (struct change){.mode = CHANGE_PATCH};
     buf_close(&value);
     return e;
+}
+
+enum err test_write_statement(struct test_store *t, enum write_action action, struct author *owner, const char *name,
+                              const struct key *writer)
+{
+    struct store_write w = test_write_of(action, owner, &owner->key, name);
+    w.writer = *writer;
+    return test_write(t, &w);
+}
+
+enum err test_put(struct test_store *t, struct author *author, const char *name, const char *field, const char *text,
+                  struct store_write *result)
+{
+    struct store_write w = test_write_of(WRITE_PUT, author, &author->key, name);
+    enum err e = test_write_text(t, &w, field, text);
+    if (result != NULL)
+        *result = w;
+    return e;
+}
+
+struct id test_put_bundle(const struct test_store *t, struct buf *out, const struct gen_author *author, uint64_t time,
+                          struct gen_op op)
+{
+    struct buf body = {0};
+    gen_body_text(&body, "description", time, op.name);
+    op.body = buf_view(&body);
+    struct id id = gen_one(out, &t->mesh, author, time, &op);
+    buf_close(&body);
+    return id;
 }
 
 struct id test_entry(const struct key *owner, uint64_t kind, const char *name)
@@ -164,4 +196,18 @@ char *test_json(const struct test_store *t, const struct id *entry)
             return (char *)buf_cstr(&out);
     buf_close(&out);
     return mem_strdup("-");
+}
+
+bool test_shows(const struct test_store *t, const struct id *entry, const char *text)
+{
+    char *json = test_json(t, entry);
+    bool there = strstr(json, text) != NULL;
+    free(json);
+    return there;
+}
+
+void test_collect_failure(void *out, const struct verify_finding *f)
+{
+    if (!f->ok)
+        buf_printf(out, "%s: %s; ", f->check, f->detail);
 }

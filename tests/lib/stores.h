@@ -42,11 +42,22 @@ enum err test_write(struct test_store *t, struct store_write *w);
 enum err test_put(struct test_store *t, struct author *author, const char *name, const char *field, const char *text,
                   struct store_write *result);
 void test_author(struct author *out, uint64_t number);
+/* A write to a model, to be filled and applied; one text field of it; a statement about a model. */
+struct store_write test_write_of(enum write_action action, struct author *author, const struct key *owner, const char *name);
+enum err test_write_text(struct test_store *t, struct store_write *w, const char *field, const char *text);
+enum err test_write_statement(struct test_store *t, enum write_action action, struct author *owner, const char *name,
+                              const struct key *writer);
+/* A bundle with one put of one text field; `op` says everything but its body. */
+struct id test_put_bundle(const struct test_store *t, struct buf *out, const struct gen_author *author, uint64_t time,
+                          struct gen_op op);
 
 struct id test_entry(const struct key *owner, uint64_t kind, const char *name);
 struct id test_digest(const struct test_store *t);
 struct id test_state(const struct test_store *t);
 /* The JSON of an entry, or "-"; owned by the caller. */
 char *test_json(const struct test_store *t, const struct id *entry);
+bool test_shows(const struct test_store *t, const struct id *entry, const char *text);
+/* For store_verify: appends what failed to a struct buf. */
+void test_collect_failure(void *out, const struct verify_finding *f);
 
 #endif

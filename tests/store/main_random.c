@@ -178,6 +178,12 @@ static void print_finding(void *ctx, const struct verify_finding *f)
     printf("%s %s: %s\n", f->check, hex, f->detail);
 }
 
+static void print_failure(void *ctx, const struct verify_finding *f)
+{
+    if (!f->ok)
+        print_finding(ctx, f);
+}
+
 /* Everything derived equals a store that is built anew from the same deltas in another order. */
 static bool verifies(const struct test_store *t, uint64_t seed)
 {
@@ -185,6 +191,23 @@ static bool verifies(const struct test_store *t, uint64_t seed)
     if (e != ERR_OK)
         printf("seed %llu: %s\n", (unsigned long long)seed, err_text(e));
     return e == ERR_OK;
+}
+
+/* And so does each entry by itself, from those deltas alone that it rests on. */
+static bool each_verifies(const struct test_store *t, uint64_t seed)
+{
+    const struct kv_ops *o = t->kv->ops;
+    bool good = true;
+    struct kv_iter *it = o->iter(t->kv, NULL, bytes_str("e"));
+    for (bool on = o->seek(it, bytes_str("e")); on && good; on = o->next(it)) {
+        struct id entry;
+        memcpy(entry.b, o->key(it).p + 1, ID_BYTES);
+        enum err e = store_verify(t->store, &entry, print_failure, NULL, NULL);
+        good = e == ERR_OK;
+        if (!good)
+            printf("seed %llu: one entry: %s\n", (unsigned long long)seed, err_text(e));
+    }
+    return o->iter_close(it) == ERR_OK && good;
 }
 
 static bool run(uint64_t seed)
@@ -219,7 +242,7 @@ static bool run(uint64_t seed)
         if (!good)
             printf("seed %llu, after bundle %zu of %zu\n", (unsigned long long)seed, i + 1, h->delta_count);
     }
-    good = good && verifies(&t, seed);
+    good = good && verifies(&t, seed) && each_verifies(&t, seed);
     for (size_t i = 0; i < h->delta_count; i++)
         buf_close(&h->bundles[i]);
     oracle_close(&o);
