@@ -42,8 +42,11 @@ int64_t note_points(enum net_scored why)
     return rules[why].points;
 }
 
+#define NOTE_LOGGED (-10) /* a loss of this or more is logged at info: a few of them end in a ban, so they are few */
+
 void note_score(struct net *n, struct peer *p, enum net_scored why, int64_t by)
 {
+    char name[ID_HEX_SIZE];
     assert(why < NET_SCORED_COUNT && p->score_count <= NET_SCORES_KEPT);
     p->score += by;
     if (by == 0)
@@ -59,6 +62,9 @@ void note_score(struct net *n, struct peer *p, enum net_scored why, int64_t by)
     last->by += by;
     last->times++;
     last->at_ms = n->now_ms;
+    if (by < 0)
+        net_log(n, by <= NOTE_LOGGED ? 2 : 3, "score of %s %+lld to %lld: %s", peer_name(p, name), (long long)by,
+                (long long)p->score, rules[why].text);
 }
 
 /* ---- troubles -------------------------------------------------------------------------------------------------------- */

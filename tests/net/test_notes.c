@@ -65,6 +65,7 @@ Test(notes, each_change_of_score_has_its_reason)
     net_stats(lab_host(lab, 0)->net, &s);
     cr_assert_eq(s.scored[NET_SCORED_FRESH], 6);
     cr_assert_eq(s.scored[NET_SCORED_WRONG_ID], 1);
+    cr_assert_not_null(strstr(buf_cstr(&lab_host(lab, 0)->log), "-50 to -45: a delta under another's id"));
     mole_close(&m);
     lab_free(lab);
 }
@@ -277,4 +278,29 @@ Test(notes, a_peer_that_moved_is_known_at_its_new_address)
             cr_assert(pinned);
         lab_free(lab);
     }
+}
+
+/* What is dropped before the store sees it is counted apart, for the node's own sums. */
+Test(notes, deltas_that_are_dropped_unseen_are_counted)
+{
+    struct lab *lab = lab_new(1, 11);
+    struct net_stats s;
+    struct mole m;
+    mole_open(&m, lab, 43);
+    say_good(&m, 1);
+    net_stats(lab_host(lab, 0)->net, &s);
+    cr_assert_eq(s.unseen_ahead + s.unseen_foreign, 0);
+    lab_host(lab, 0)->clock_skew_ms = -20 * 60 * 1000;
+    say_good(&m, 2);
+    net_stats(lab_host(lab, 0)->net, &s);
+    cr_assert_eq(s.unseen_ahead, 1);
+    cr_assert_eq(lab_host(lab, 0)->stored_calls, 1);
+    struct id id = gen_id(5);
+    mole_say(&m, &(struct wire_message){.type = WIRE_DELTA, .id = id, .body = bytes_str("no delta of this mesh")});
+    mole_run(&m, 10);
+    net_stats(lab_host(lab, 0)->net, &s);
+    cr_assert_eq(s.unseen_foreign, 1);
+    cr_assert_eq(only_peer(lab, 0).score_changes[0].why, NET_SCORED_REFUSED);
+    mole_close(&m);
+    lab_free(lab);
 }
