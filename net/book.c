@@ -305,6 +305,18 @@ static void operator_ban(struct net *n, const struct key *key)
         link_close(n, p->link, REASON_BANNED, "banned by the operator");
 }
 
+static void set_expelled(struct net *n, struct peer *p, bool expelled)
+{
+    char name[ID_HEX_SIZE];
+    if (expelled == p->expelled)
+        return;
+    p->expelled = expelled;
+    p->next_dial_ms = n->now_ms;
+    net_log(n, 2, "peer %s %s", peer_name(p, name), expelled ? "was removed from the mesh" : "is admitted to the mesh again");
+    if (expelled && p->link != NULL)
+        link_close(n, p->link, REASON_REMOVED, REMOVED_TEXT);
+}
+
 void book_operator(struct net *n, const struct net_event *e)
 {
     if (e->kind == NET_PEER_ADD) {
@@ -324,6 +336,10 @@ void book_operator(struct net *n, const struct net_event *e)
         p->next_dial_ms = n->now_ms;
         return;
     }
+    if (e->kind == NET_PEER_EXPEL || e->kind == NET_PEER_READMIT) {
+        set_expelled(n, p, e->kind == NET_PEER_EXPEL);
+        return;
+    }
     assert(e->kind == NET_PEER_REMOVE);
     if (p->link != NULL)
         link_close(n, p->link, REASON_BYE, "removed by the operator");
@@ -337,7 +353,7 @@ static uint64_t due_at(const struct peer *p, bool room)
 {
     if (p->dial != 0)
         return p->dial_ms;
-    if (p->addr[0] == 0 || p->link != NULL || p->self || p->banned_until_ms == UINT64_MAX || (!p->pinned && !room))
+    if (p->addr[0] == 0 || p->link != NULL || p->self || p->expelled || p->banned_until_ms == UINT64_MAX || (!p->pinned && !room))
         return UINT64_MAX;
     return p->next_dial_ms > p->banned_until_ms ? p->next_dial_ms : p->banned_until_ms;
 }

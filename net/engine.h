@@ -111,6 +111,7 @@ struct peer {
     char told[NET_ADDR_MAX];    /* the address it advertises, for others; "" : none */
     bool pinned, self;
     uint64_t banned_until_ms;   /* UINT64_MAX: by the operator */
+    bool expelled;              /* its key was removed from the mesh */
     int64_t score;
     struct net_score_change scores[NET_SCORES_KEPT]; /* oldest first */
     size_t score_count;
@@ -167,6 +168,8 @@ struct link {
     uint64_t session, sync_heard_ms, sync_at_ms, again_ms;
     unsigned rounds, fruitless;
     size_t offered;
+    bool applied;               /* this node's application was sent */
+    bool joining;               /* its application is being judged here */
     bool synced;
     uint64_t equal_ms;          /* when the sets were last seen equal; 0: never */
     struct link_calls *calls;   /* calls.c; NULL until the first */
@@ -205,7 +208,7 @@ struct missing {
 
 struct queued_action {
     struct net_action action;
-    char *text;
+    char *text;                 /* owned: what action.text or action.bytes points to */
     size_t storing;             /* NET_STORE: the slot */
 };
 
@@ -252,6 +255,7 @@ struct net {
     uint64_t copy_done, copy_total;
     struct net_stranger strangers[NET_STRANGERS_KEPT]; /* oldest first */
     size_t stranger_count;
+    struct buf application;     /* of a newcomer; empty: none */
     struct net_stats stats;
 };
 
@@ -261,6 +265,8 @@ void net_act_bytes(struct net *n, const struct net_action *action, struct buf *b
 void net_log(struct net *n, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 uint64_t net_clock(const struct net *n);                      /* wall clock now, in ms */
 uint64_t net_jitter(struct net *n, uint64_t ms);              /* ms plus or minus a fifth */
+
+#define REMOVED_TEXT "this key was removed from the mesh; an operator may admit it again"
 
 /* ---- book.c: addresses and peers ----------------------------------------------------------------------------------- */
 enum addr_kind { ADDR_BAD, ADDR_PLAIN, ADDR_LOOPBACK, ADDR_WILDCARD /* also ":PORT" */ };
@@ -313,6 +319,8 @@ void link_free(struct link *l);
 void session_greet(struct net *n, struct link *l);   /* HELLO */
 void session_peers(struct net *n, struct link *l);   /* PEERS */
 void session_message(struct net *n, struct link *l, const struct wire_message *m);
+void session_apply(struct net *n, struct link *l);   /* JOIN, where this node is a newcomer */
+void session_welcome(struct net *n, const struct net_event *e);
 
 /* ---- gossip.c: broadcast ------------------------------------------------------------------------------------------- */
 void gossip_publish(struct net *n, const struct item *items, size_t count);

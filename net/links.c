@@ -70,7 +70,7 @@ static void end_peer(struct net *n, struct link *l)
     if (session) {
         p->link = NULL;
         p->seen_ms = n->now_ms;
-        bool welcome = l->conn.reason != REASON_FULL && l->conn.reason != REASON_BANNED;
+        bool welcome = l->conn.reason != REASON_FULL && l->conn.reason != REASON_BANNED && l->conn.reason != REASON_REMOVED;
         if (welcome && l->up_ms != 0 && n->now_ms - l->up_ms >= NET_STABLE_MS)
             p->fails = 0;
     }
@@ -231,6 +231,11 @@ static bool admit(struct net *n, struct link *l)
     l->peer = p;
     if (p == NULL || book_banned(n, p)) {
         link_close(n, l, p == NULL ? REASON_FULL : REASON_BANNED, NULL);
+        return false;
+    }
+    if (p->expelled) {
+        conn_accept(&l->conn); /* so that it can be told why */
+        link_close(n, l, REASON_REMOVED, REMOVED_TEXT);
         return false;
     }
     if (p->link != NULL && !keep_new(n, p->link, l)) {
@@ -450,6 +455,7 @@ static void link_tick(struct net *n, struct link *l)
         l->ping_sent_ms = now;
         l->ping_token = rng_u64(&n->rng) | 1;
         link_send(n, l, &(struct wire_message){.type = WIRE_PING, .token = l->ping_token, .clock_ms = net_clock(n)});
+        session_apply(n, l);
     }
     if (!l->ended && now >= l->peers_ms)
         session_peers(n, l);

@@ -62,6 +62,7 @@ void net_free(struct net *n)
     free(n->missing);
     buf_close(&n->lent);
     buf_close(&n->publish);
+    buf_close(&n->application);
     wants_close(&n->wants);
     memo_close(&n->memo);
     sodium_memzero(n, sizeof *n);
@@ -197,6 +198,8 @@ static void dispatch(struct net *n, const struct net_event *e)
     case NET_PEER_REMOVE:
     case NET_PEER_BAN:
     case NET_PEER_UNBAN:
+    case NET_PEER_EXPEL:
+    case NET_PEER_READMIT:
         book_operator(n, e);
         return;
     case NET_SYNC_NOW:
@@ -207,6 +210,9 @@ static void dispatch(struct net *n, const struct net_event *e)
     case NET_ANSWER:
     case NET_REFUSE:
         calls_input(n, e);
+        return;
+    case NET_JOIN_ANSWER:
+        session_welcome(n, e);
         return;
     }
 }
@@ -298,7 +304,8 @@ static enum net_peer_state peer_state(const struct net *n, const struct peer *p)
 
 static void peer_info(const struct net *n, const struct peer *p, struct net_peer_info *out)
 {
-    *out = (struct net_peer_info){.state = peer_state(n, p), .score = p->score, .pinned = p->pinned};
+    *out = (struct net_peer_info){
+        .state = peer_state(n, p), .score = p->score, .pinned = p->pinned, .expelled = p->expelled};
     note_info(n, p, out);
     if (p->has_key)
         out->id = p->key;
@@ -335,6 +342,15 @@ void net_stats(const struct net *n, struct net_stats *out)
     out->catching_up = n->copy_started_ms != 0;
     out->catch_up_done = n->copy_done;
     out->catch_up_total = n->copy_total;
+}
+
+void net_set_application(struct net *n, struct bytes application)
+{
+    assert(application.n <= NET_APPLICATION_MAX);
+    buf_reset(&n->application);
+    buf_put_bytes(&n->application, application);
+    for (size_t i = 0; i < n->link_count; i++)
+        session_apply(n, n->links[i]);
 }
 
 void net_set_intake(struct net *n, enum net_intake intake)

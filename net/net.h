@@ -55,11 +55,22 @@ enum net_event_kind {
     NET_PEER_REMOVE, /* peer, or addr: HOST:PORT of one whose key is not known */
     NET_PEER_BAN,    /* peer */
     NET_PEER_UNBAN,  /* peer */
+    NET_PEER_EXPEL,  /* peer: its key was removed from the mesh; its connections close and no other is accepted */
+    NET_PEER_READMIT,/* peer: that is over */
     NET_SYNC_NOW,
     NET_CALL,        /* peer, call (a number not used before), bytes: a question to a node in session */
     NET_CALL_DROP,   /* call: its answer is not wanted any more */
     NET_ANSWER,      /* peer, call, bytes, final: an answer to NET_CALLED; one or more, the last one final */
-    NET_REFUSE       /* peer, call: no (further) answer is given */
+    NET_REFUSE,      /* peer, call: no (further) answer is given */
+    NET_JOIN_ANSWER  /* conn, welcome, text: what became of the application that NET_JOIN gave */
+};
+
+/* What a newcomer hears about its application (see PROTOCOL 3.13). */
+enum net_welcome {
+    NET_WELCOME_ADMITTED,
+    NET_WELCOME_REFUSED,   /* for good: text says why */
+    NET_WELCOME_ELSEWHERE, /* this node cannot decide it, or not now */
+    NET_WELCOME_END
 };
 
 /* Bytes of a question and of one answer; bytes of both that wait for one link (beyond: the call is lost). */
@@ -88,6 +99,8 @@ struct net_event {
     size_t count;
     const struct net_result *results;
     const struct item *items;
+    enum net_welcome welcome;
+    const char *text;
     uint64_t clock_ms;     /* NET_TICK and all others: wall clock, for "time ahead"; now_ms below is monotonic */
 };
 
@@ -99,6 +112,8 @@ enum net_action_kind {
     NET_STORE,       /* tag, bytes: a bundle from a peer, to be verified and committed; answer NET_STORED */
     NET_LOAD,        /* load, id: answer NET_LOADED */
     NET_WANT_MISSING,/* a peer came up: tell which bodies are missing with net_want_body */
+    NET_JOIN,        /* conn, peer, bytes: a newcomer's application; answer NET_JOIN_ANSWER */
+    NET_WELCOME,     /* peer, welcome, text: the answer to this node's own application */
     NET_FOUNDER,     /* founder, name: learned from a peer and checked against the mesh id */
     NET_CALLED,      /* peer, call, bytes: a question; answer NET_ANSWER or NET_REFUSE */
     NET_CALL_LEFT,   /* peer, call: the asker does not wait any more; no answer is taken */
@@ -114,6 +129,7 @@ struct net_action {
     struct bytes bytes;
     struct id id;
     struct key founder;
+    enum net_welcome welcome;
     int level;
     const char *text;      /* addr, name or log line */
 };
@@ -129,6 +145,11 @@ void net_set_intake(struct net *n, enum net_intake intake);
 void net_set_entries(struct net *n, const uint64_t *kinds, size_t count);
 /* Says goodbye to every peer: drain the actions, then net_free. */
 void net_stop(struct net *n);
+
+/* What this node, a newcomer, says to every peer it comes to be in session with, until it is told otherwise: at most
+ * NET_APPLICATION_MAX bytes, copied; none: it is a member. */
+#define NET_APPLICATION_MAX 4096
+void net_set_application(struct net *n, struct bytes application);
 
 /* A body that the store misses: asked from peers with back-off, bounded. */
 void net_want_body(struct net *n, const struct item *delta, uint16_t index);
@@ -183,7 +204,7 @@ struct net_peer_info {
     struct net_score_change score_changes[NET_SCORES_KEPT];
     struct net_trouble trouble; /* code NULL while a session is up */
     int64_t skew_ms;            /* its wall clock minus this node's, from its last PONG, cut at NET_SKEW_SHOWN */
-    bool outbound, pinned, synced; /* synced: the peer's set equalled ours at the last exchange */
+    bool outbound, pinned, expelled, synced; /* synced: the peer's set equalled ours at the last exchange */
 };
 /* Copies at most max peers, in a stable order; returns how many there are. */
 size_t net_peers(const struct net *n, struct net_peer_info *out, size_t max);

@@ -152,6 +152,7 @@ static void got_hello(struct net *n, struct link *l, const struct wire_hello *h)
     net_log(n, 2, "session with %s at %s (%s), %llu deltas there", peer_name(l->peer, name), l->addr,
             l->outbound ? "dialed" : "accepted", (unsigned long long)h->count);
     announce(n, l);
+    session_apply(n, l);
     net_act(n, &(struct net_action){.kind = NET_WANT_MISSING});
     setindex_digest(n->config.set, &digest);
     sync_up(n, l, h, &digest);
@@ -167,16 +168,66 @@ static void got_peers(struct net *n, const struct link *l, const struct wire_pee
     }
 }
 
+/* ---- newcomers --------------------------------------------------------------------------------------------------------- */
+
+void session_apply(struct net *n, struct link *l)
+{
+    l->applied = l->applied && n->application.n > 0;
+    if (l->applied || n->application.n == 0 || !link_up(l) || l->ended)
+        return;
+    l->applied = true;
+    link_send(n, l, &(struct wire_message){.type = WIRE_JOIN, .body = buf_view(&n->application)});
+}
+
+/* One at a time: a second one before the answer is dropped. */
+static void got_join(struct net *n, struct link *l, const struct wire_message *m)
+{
+    if (l->joining || m->body.n == 0)
+        return;
+    l->joining = true;
+    struct buf bytes = {0};
+    buf_put_bytes(&bytes, m->body);
+    net_act_bytes(n, &(struct net_action){.kind = NET_JOIN, .conn = l->id, .peer = l->conn.remote}, &bytes);
+}
+
+void session_welcome(struct net *n, const struct net_event *e)
+{
+    struct link *l = link_by_id(n, e->conn);
+    size_t length = strlen(e->text);
+    if (l == NULL || !l->joining)
+        return;
+    l->joining = false;
+    link_send(n, l, &(struct wire_message){.type = WIRE_WELCOME,
+                                           .welcome = e->welcome,
+                                           .text = bytes_of(e->text, length < WIRE_TEXT_MAX ? length : WIRE_TEXT_MAX)});
+}
+
+/* What another node wrote, for logs: without control characters. */
+static void plain_text(char out[WIRE_TEXT_MAX + 1], struct bytes text)
+{
+    (void)snprintf(out, WIRE_TEXT_MAX + 1, "%.*s", (int)text.n, (const char *)text.p);
+    for (char *p = out; *p != 0; p++)
+        if ((unsigned char)*p < ' ')
+            *p = '?';
+}
+
+static void got_welcome(struct net *n, struct link *l, const struct wire_message *m)
+{
+    char text[WIRE_TEXT_MAX + 1];
+    if (!l->applied || n->application.n == 0)
+        return; /* not asked, or not any more */
+    plain_text(text, m->text);
+    l->applied = m->welcome != NET_WELCOME_ELSEWHERE; /* it is asked again with the next PING */
+    net_act(n, &(struct net_action){.kind = NET_WELCOME, .peer = l->conn.remote, .welcome = m->welcome, .text = text});
+}
+
 /* ---- messages ---------------------------------------------------------------------------------------------------------- */
 
 static void got_close(struct net *n, struct link *l, const struct wire_message *m)
 {
     char text[WIRE_TEXT_MAX + 1];
-    (void)snprintf(text, sizeof text, "%.*s", (int)m->text.n, (const char *)m->text.p);
-    for (char *p = text; *p != 0; p++)
-        if ((unsigned char)*p < ' ')
-            *p = '?';
-    if (l->peer != NULL && (m->reason == REASON_FULL || m->reason == REASON_BANNED) && l->peer->fails < 4)
+    plain_text(text, m->text);
+    if (l->peer != NULL && (m->reason == REASON_FULL || m->reason == REASON_BANNED || m->reason == REASON_REMOVED) && l->peer->fails < 4)
         l->peer->fails = 4; /* no use in coming back at once */
     conn_close(&l->conn, m->reason, NULL);
     (void)snprintf(l->conn.detail, sizeof l->conn.detail, "said by the other side: %s", text);
@@ -247,6 +298,8 @@ void session_message(struct net *n, struct link *l, const struct wire_message *m
     case WIRE_GRAFT:
     case WIRE_PRUNE:
     case WIRE_HINT:
+    case WIRE_JOIN:
+    case WIRE_WELCOME:
     case WIRE_TYPE_END:
         break;
     }
@@ -260,4 +313,8 @@ void session_message(struct net *n, struct link *l, const struct wire_message *m
         got_peers(n, l, &m->peers);
     if (m->type == WIRE_IDONTWANT)
         got_dont_want(l, m);
+    if (m->type == WIRE_JOIN)
+        got_join(n, l, m);
+    if (m->type == WIRE_WELCOME)
+        got_welcome(n, l, m);
 }

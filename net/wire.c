@@ -24,6 +24,7 @@ const char *wire_reason_text(enum wire_reason r)
         [REASON_SLOW] = "too slow for what it is sent",
         [REASON_CRYPTO] = "a record does not authenticate",
         [REASON_LOST] = "connection lost",
+        [REASON_REMOVED] = "removed from the mesh",
     };
     return (unsigned)r < REASON_END ? text[r] : "an unknown reason";
 }
@@ -35,7 +36,7 @@ const char *wire_reason_word(enum wire_reason r)
         [REASON_TIMEOUT] = "timeout",   [REASON_FULL] = "full",         [REASON_DUPLICATE] = "duplicate",
         [REASON_SELF] = "self",         [REASON_BANNED] = "banned",     [REASON_MESH] = "mesh",
         [REASON_VERSION] = "version",   [REASON_IDENTITY] = "identity", [REASON_SLOW] = "slow",
-        [REASON_CRYPTO] = "crypto",     [REASON_LOST] = "lost",
+        [REASON_CRYPTO] = "crypto",     [REASON_LOST] = "lost",         [REASON_REMOVED] = "removed",
     };
     return (unsigned)r < REASON_END ? words[r] : "unknown";
 }
@@ -308,6 +309,21 @@ static bool decode_opaque(struct bytes in, struct wire_message *out)
     return true;
 }
 
+static bool decode_welcome(struct bytes in, struct wire_message *out)
+{
+    struct reader r = reader_of(in);
+    uint64_t result = take_be(&r, 1);
+    out->welcome = result < NET_WELCOME_END ? (enum net_welcome)result : NET_WELCOME_ELSEWHERE;
+    out->text = take_text(&r, WIRE_TEXT_MAX);
+    return all_read(&r);
+}
+
+static void encode_welcome(const struct wire_message *m, struct buf *out)
+{
+    buf_put_u8(out, (uint8_t)m->welcome);
+    put_text(out, m->text);
+}
+
 /* ---- the table ----------------------------------------------------------------------------------------------- */
 
 #define HELLO_MAX (1 + 2 + 8 + 1 + ID_BYTES + 1 + MODEL_NAME_MAX + 1 + NET_ADDR_MAX + ID_BYTES + 8 + 8 + 1 + 8 * WIRE_KINDS_MAX)
@@ -328,6 +344,8 @@ static const struct wire_desc table[WIRE_TYPE_END] = {
     [WIRE_RECON] = {"RECON", 10 + WIRE_RECON_MAX, WIRE_AT_UP, decode_recon, encode_recon},
     [WIRE_HINT] = {"HINT", 1 + WIRE_HINT_MAX, WIRE_AT_UP, decode_opaque, encode_nothing},
     [WIRE_CALL] = {"CALL", 1 + WIRE_CALL_MAX, WIRE_AT_UP, decode_opaque, encode_nothing},
+    [WIRE_JOIN] = {"JOIN", 1 + WIRE_JOIN_MAX, WIRE_AT_UP, decode_opaque, encode_nothing},
+    [WIRE_WELCOME] = {"WELCOME", 3 + WIRE_TEXT_MAX, WIRE_AT_UP, decode_welcome, encode_welcome},
 };
 
 const struct wire_desc *wire_desc(uint8_t type)

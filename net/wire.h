@@ -18,6 +18,7 @@
 #define WIRE_RECON_MAX     65536  /* bytes of one reconciliation frame                   */
 #define WIRE_HINT_MAX      4096
 #define WIRE_CALL_MAX      65536
+#define WIRE_JOIN_MAX      4096   /* bytes of a newcomer's application                   */
 #define WIRE_ITEM_BYTES    40
 
 enum wire_type {
@@ -36,6 +37,8 @@ enum wire_type {
     WIRE_RECON = 13,
     WIRE_HINT = 14,
     WIRE_CALL = 15,
+    WIRE_JOIN = 16,
+    WIRE_WELCOME = 17,
     WIRE_TYPE_END
 };
 
@@ -55,6 +58,7 @@ enum wire_reason {
     REASON_SLOW = 11,      /* its queue stayed over the bound                           */
     REASON_CRYPTO = 12,    /* a record or handshake message does not authenticate       */
     REASON_LOST = 13,      /* never sent: the other side or the network closed          */
+    REASON_REMOVED = 14,   /* its key was removed from the mesh                         */
     REASON_END
 };
 const char *wire_reason_text(enum wire_reason r); /* static, for people */
@@ -88,10 +92,11 @@ struct wire_message {
     enum wire_type type;
     uint64_t token, clock_ms;     /* PING PONG */
     enum wire_reason reason;      /* CLOSE */
-    struct bytes text;            /* CLOSE */
+    struct bytes text;            /* CLOSE WELCOME */
+    enum net_welcome welcome;     /* WELCOME */
     uint8_t flags;                /* DELTA */
     struct id id;                 /* DELTA */
-    struct bytes body;            /* DELTA (bundle), RECON, HINT, CALL */
+    struct bytes body;            /* DELTA (bundle), RECON, HINT, CALL, JOIN */
     size_t count;                 /* IHAVE IWANT IDONTWANT GONE */
     const uint8_t *items;         /* IHAVE: count times 40 bytes: wire_item */
     const struct id *ids;         /* IWANT IDONTWANT GONE */
@@ -116,7 +121,7 @@ size_t wire_limit(uint8_t type); /* 0: no such type */
 
 /* False: unknown type, wrong length, a count or a text that breaks its bound. */
 bool wire_decode(struct bytes message, struct wire_message *out);
-/* Appends type and fields; for DELTA, RECON, HINT and CALL without `body`, which follows as the message's tail. */
+/* Appends type and fields; for DELTA, RECON, HINT, CALL and JOIN without `body`, which follows as the message's tail. */
 void wire_encode_head(const struct wire_message *m, struct buf *out);
 
 struct item wire_item(const uint8_t *items, size_t i);

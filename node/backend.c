@@ -2,7 +2,7 @@
  * Answers the API's calls. Point reads are answered at once; scans go to a worker thread; writes wait for the commit.
  * Owns nothing of the node: it borrows the node, the store and the hooks of the process.
  */
-#include "node/backend_internal.h"
+#include "node/backend_mesh.h"
 
 #include "crdt/alloc.h"
 
@@ -22,11 +22,16 @@ struct backend *backend_new(struct node *node, struct store *store, const struct
     b->env.store = store;
     b->env.node = config->node;
     memcpy(b->env.cursors.secret, config->cursor_secret, sizeof b->env.cursors.secret);
+    rng_init(&b->rng, config->seed);
+    b->watch_due = true;
+    b->watched_seq = store_last_seq(store);
     return b;
 }
 
 void backend_free(struct backend *b)
 {
+    if (b != NULL)
+        mesh_runs_free(b);
     free(b);
 }
 
@@ -310,6 +315,7 @@ void backend_drain(struct backend *b, uint64_t now_ms)
             write_answer(b, call, &r);
         api_call_done(call);
     }
+    invite_watch(b);
 }
 
 /* ---- dispatch ---------------------------------------------------------------------------------------------------- */

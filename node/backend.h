@@ -37,6 +37,8 @@ struct backend_config {
     struct id mesh;
     uint64_t started_ms;        /* monotonic */
     uint8_t cursor_secret[32];  /* authenticates list cursors: this node's alone */
+    char address[NET_ADDR_MAX]; /* at which newcomers reach this node; "": none */
+    uint8_t seed[32];           /* for the secrets of invitations */
 };
 
 struct backend *backend_new(struct node *node, struct store *store, const struct backend_config *config,
@@ -50,6 +52,8 @@ struct backend_founding {
     enum mesh_admission admission;
 };
 SOUK_MUST_USE enum err backend_found(struct backend *b, const struct backend_founding *f);
+/* A newcomer's application, as NODE_JOIN gave it; the answer goes to the mesh engine, now or after a commit. */
+void backend_join(struct backend *b, uint64_t conn, const struct key *node, struct bytes application);
 /* Answers calls whose writes were committed. Call after draining the node's actions. */
 void backend_drain(struct backend *b, uint64_t now_ms);
 /* Members of a JSON object, without braces: how peers get to this node, and whom it turned away. Appended. */

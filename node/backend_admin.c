@@ -17,7 +17,7 @@ static void tell_net(struct backend *b, struct net_event event)
     struct node_stats stats;
     node_stats(b->node, &stats);
     struct node_event node = {.kind = NODE_NET, .net = event, .clock_ms = stats.clock_ms};
-    node_input(b->node, &node, b->now_ms);
+    node_input(b->node, &node, stats.now_ms);
 }
 
 /* The string member `name` of the call's JSON body, borrowed from *root; NULL after answering the call. */

@@ -9,6 +9,13 @@
 #include "node/backend.h"
 #include "node/query.h"
 
+/* An invitation whose newcomer is being admitted. */
+#define BACKEND_REDEEMING_MAX 64
+struct redeeming {
+    struct key name, node;
+    uint64_t conn, ticket;
+};
+
 struct backend {
     struct node *node;
     struct store *store;
@@ -18,6 +25,13 @@ struct backend {
     struct query_env env;
     bool stopping;
     uint64_t now_ms;
+    struct rng rng;
+    size_t redeeming_count;
+    struct redeeming redeeming[BACKEND_REDEEMING_MAX];
+    uint64_t redeeming_ticket;
+    struct mesh_run *runs;
+    uint64_t watched_seq;      /* changes up to here were looked at */
+    bool watch_due, watching;
     bool hash_known;           /* state_hash below belongs to change number hash_seq */
     uint64_t hash_seq;
     struct id hash;

@@ -70,6 +70,15 @@ struct author *mesh_signer(struct backend *b, const char *as, enum power power, 
     return a;
 }
 
+struct author *author_of_key(struct backend *b, const struct key *key)
+{
+    struct author *a;
+    for (size_t i = 0; (a = b->hooks.author_at(b->hooks.ctx, i)) != NULL; i++)
+        if (key_eq(&a->key, key))
+            return a;
+    return NULL;
+}
+
 /* ---- runs of writes ---------------------------------------------------------------------------------------------- */
 
 struct mesh_run *mesh_run_begin(struct backend *b, struct api_call *call)
@@ -77,8 +86,28 @@ struct mesh_run *mesh_run_begin(struct backend *b, struct api_call *call)
     struct mesh_run *run = mem_zalloc(sizeof *run);
     run->backend = b;
     run->call = call;
+    run->waiter.mesh = run;
     run->pending = 1; /* held until all writes are queued */
+    run->next = b->runs;
+    b->runs = run;
     return run;
+}
+
+static void forget(struct mesh_run *run)
+{
+    struct mesh_run **at = &run->backend->runs;
+    while (*at != run)
+        at = &(*at)->next;
+    *at = run->next;
+}
+
+void mesh_runs_free(struct backend *b)
+{
+    while (b->runs != NULL) {
+        struct mesh_run *next = b->runs->next;
+        free(b->runs);
+        b->runs = next;
+    }
 }
 
 static void release(struct mesh_run *run)
@@ -86,6 +115,7 @@ static void release(struct mesh_run *run)
     assert(run->pending > 0);
     if (--run->pending > 0)
         return;
+    forget(run);
     if (run->done != NULL)
         run->done(run);
     else if (run->call != NULL && run->err != ERR_OK)
@@ -97,16 +127,12 @@ static void release(struct mesh_run *run)
 
 void mesh_run_write(struct mesh_run *run, struct node_write *w)
 {
-    struct waiter *waiter = mem_zalloc(sizeof *waiter);
-    waiter->mesh = run;
-    w->ctx = waiter;
+    w->ctx = &run->waiter;
     enum err e = node_write(run->backend->node, w);
-    if (e == ERR_OK) {
+    if (e == ERR_OK)
         run->pending++;
-        return;
-    }
-    free(waiter);
-    run->err = run->err != ERR_OK ? run->err : e;
+    else if (run->err == ERR_OK)
+        run->err = e;
 }
 
 void mesh_run_end(struct mesh_run *run)
@@ -119,7 +145,6 @@ void backend_mesh_result(struct waiter *w, const struct node_result *r)
     struct mesh_run *run = w->mesh;
     if (run->err == ERR_OK)
         run->err = r->why;
-    free(w);
     release(run);
 }
 
@@ -280,7 +305,7 @@ static void put_charter(struct backend *b, struct api_call *call, const json_t *
 }
 
 /* The body as JSON, with the mesh known. NULL: answered. */
-static json_t *begin(struct backend *b, struct api_call *call, struct mesh_of *mesh)
+json_t *members_begin(struct backend *b, struct api_call *call, struct mesh_of *mesh)
 {
     json_t *root = json_loadb((const char *)call->body.p, call->body.n, 0, NULL);
     if (!json_is_object(root))
@@ -296,7 +321,7 @@ static json_t *begin(struct backend *b, struct api_call *call, struct mesh_of *m
 void members_charter_set(struct backend *b, struct api_call *call)
 {
     struct mesh_of mesh;
-    json_t *root = begin(b, call, &mesh);
+    json_t *root = members_begin(b, call, &mesh);
     if (root == NULL)
         return;
     put_charter(b, call, root, &mesh);
@@ -311,7 +336,7 @@ static const char *text_of(const json_t *root, const char *name, const char *fal
     return text != NULL ? text : fallback;
 }
 
-static bool role_valid(struct api_call *call, const char *role)
+bool members_role_valid(struct api_call *call, const char *role)
 {
     const struct field_desc *d = field_by_name(kind_by_number(KIND_MEMBER)->fields, bytes_str("role"));
     struct faults faults = {.count = 0};
@@ -326,7 +351,7 @@ static bool role_valid(struct api_call *call, const char *role)
 
 static enum err judge_admit(struct api_call *call, const struct standing *s, const char *role)
 {
-    if (!role_valid(call, role))
+    if (!members_role_valid(call, role))
         return ERR_INVALID;
     if (s->founder)
         buf_put_str(&call->detail, "this key founded the mesh: it needs no admission");
@@ -372,7 +397,7 @@ void members_admit(struct backend *b, struct api_call *call)
 {
     struct mesh_of mesh;
     struct key key;
-    json_t *root = begin(b, call, &mesh);
+    json_t *root = members_begin(b, call, &mesh);
     if (root == NULL)
         return;
     struct member_change m = {.mesh = &mesh, .key = &key, .role = text_of(root, "role", "member"), .removed = "no"};
@@ -495,7 +520,7 @@ void members_remove(struct backend *b, struct api_call *call)
 {
     struct mesh_of mesh;
     struct key key;
-    json_t *root = begin(b, call, &mesh);
+    json_t *root = members_begin(b, call, &mesh);
     if (root == NULL)
         return;
     struct member_change m = {.mesh = &mesh, .key = &key};

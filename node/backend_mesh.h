@@ -37,6 +37,8 @@ struct author *mesh_signer(struct backend *b, const char *as, enum power power, 
 
 /* Several writes that are answered as one. */
 struct mesh_run {
+    struct waiter waiter;       /* of all its writes */
+    struct mesh_run *next;      /* all that are under way */
     struct backend *backend;
     struct api_call *call;      /* NULL: nobody waits */
     void (*done)(struct mesh_run *run); /* NULL: the call is answered with its `out` */
@@ -48,6 +50,7 @@ struct mesh_run {
 struct mesh_run *mesh_run_begin(struct backend *b, struct api_call *call);
 void mesh_run_write(struct mesh_run *run, struct node_write *w);
 void mesh_run_end(struct mesh_run *run);
+void mesh_runs_free(struct backend *b); /* those that no commit will end any more */
 
 /* What to state about a member; absent members of the struct are left as they are. */
 struct member_change {
@@ -60,9 +63,18 @@ struct member_change {
 };
 void member_write(struct mesh_run *run, const struct member_change *m);
 
+/* The body of a verb as JSON, with the mesh known. NULL: answered. */
+struct json_t *members_begin(struct backend *b, struct api_call *call, struct mesh_of *mesh);
+bool members_role_valid(struct api_call *call, const char *role); /* false: a detail is in the call */
+struct author *author_of_key(struct backend *b, const struct key *key); /* NULL: not on this node */
+
 /* Admin verbs: charter-set, member-admit, member-remove. */
 void members_charter_set(struct backend *b, struct api_call *call);
 void members_admit(struct backend *b, struct api_call *call);
 void members_remove(struct backend *b, struct api_call *call);
+/* mesh-invite */
+void invite_make(struct backend *b, struct api_call *call);
+/* After every drain: looks whether an invitation brought in two newcomers, where member entries changed. */
+void invite_watch(struct backend *b);
 
 #endif

@@ -208,6 +208,7 @@ enum cli_exit cli_mesh_charter(struct cli *c);
 enum cli_exit cli_mesh_ls(struct cli *c);
 enum cli_exit cli_mesh_admit(struct cli *c);
 enum cli_exit cli_mesh_remove(struct cli *c);
+enum cli_exit cli_mesh_invite(struct cli *c);
 enum cli_exit cli_token_new(struct cli *c);
 enum cli_exit cli_token_ls(struct cli *c);
 enum cli_exit cli_token_rm(struct cli *c);

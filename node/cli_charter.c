@@ -4,6 +4,7 @@
  */
 #include "node/cli.h"
 
+#include "node/invite.h"
 #include "node/suggest.h"
 
 #include <stdio.h>
@@ -218,6 +219,62 @@ static const char *what_of_admissions(struct cli *c)
     fprintf(stderr, "This operator's word stands for %zu keys (souk mesh ls). Keep them as the founder's word? [y/N] ", n);
     bool yes = fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
     return yes ? "restate" : NULL;
+}
+
+/* ---- invitations ------------------------------------------------------------------------------------------------- */
+
+static bool all_local(const json_t *addresses)
+{
+    const json_t *row;
+    size_t i;
+    json_array_foreach(addresses, i, row)
+    {
+        const char *at = strchr(json_string_value(row), '@');
+        if (at == NULL || (strncmp(at, "@127.", 5) != 0 && strncmp(at, "@[::1]", 6) != 0 && strncmp(at, "@localhost:", 11) != 0))
+            return false;
+    }
+    return true;
+}
+
+static void print_invitation(const json_t *root)
+{
+    cli_print_line(bytes_str(cli_text(root, "invitation")));
+    cli_note("for one newcomer, until %s: souk run --join INVITATION", cli_text(root, "expires_at"));
+    if (all_local(json_object_get(root, "addresses")))
+        cli_note("this node listens on loopback only, so the newcomer must be on this machine; --listen, or --address here, "
+                 "names an address that others reach");
+}
+
+enum cli_exit cli_mesh_invite(struct cli *c)
+{
+    const char *expires = cli_option(c, "expires"), *address;
+    struct cli_reply reply;
+    uint64_t seconds = INVITE_DEFAULT_S;
+    if (expires != NULL && !invite_span(expires, &seconds)) {
+        cli_error("--expires wants a span such as 30m, 12h or 7d, a year at most, not \"%s\"", expires);
+        return CLI_USAGE;
+    }
+    json_t *body = json_object(), *addresses = json_array();
+    json_object_set_new(body, "expires_s", json_integer((json_int_t)seconds));
+    json_object_set_new(body, "addresses", addresses);
+    for (size_t i = 0; (address = cli_option_at(c, "address", i)) != NULL; i++)
+        json_array_append_new(addresses, json_string(address));
+    if (cli_option(c, "role") != NULL)
+        json_object_set_new(body, "role", json_string(cli_option(c, "role")));
+    set_as(c, body);
+    enum cli_exit status = cli_admin(c, "mesh-invite", body, &reply);
+    if (status != CLI_OK)
+        return status;
+    json_t *root = cli_parse_reply(&reply);
+    if (root == NULL)
+        status = CLI_FAILED;
+    else if (c->format != CLI_HUMAN)
+        status = cli_print_reply(c, &reply);
+    else
+        print_invitation(root);
+    json_decref(root);
+    cli_reply_close(&reply);
+    return status;
 }
 
 enum cli_exit cli_mesh_remove(struct cli *c)

@@ -3,10 +3,12 @@
  */
 #include "node/cli.h"
 
+#include "crdt/hlc.h"
 #include "node/suggest.h"
 #include "node/uv_node.h"
 
 #include <string.h>
+#include <time.h>
 
 static enum err set_flag(struct config *config, const char *key, struct bytes value, struct buf *why)
 {
@@ -67,13 +69,48 @@ static bool flags_valid(const struct cli *c)
     return err == ERR_OK;
 }
 
+/* --join: the invitation names the mesh. An expired one makes no directory; a node that has one may have been admitted. */
+static enum cli_exit take_invitation(const struct cli *c, struct invitation *in, struct dir_setup *setup)
+{
+    const char *text = cli_option(c, "join");
+    struct buf why = {0};
+    if (text == NULL)
+        return CLI_OK;
+    if (setup->has_mesh || setup->new_mesh.p != NULL || setup->has_admission) {
+        cli_error("--join names the mesh already; leave --mesh, --new-mesh and --admission out");
+        return CLI_USAGE;
+    }
+    enum err err = invite_read(bytes_str(text), in, &why);
+    if (err == ERR_OK && !dir_exists(c->dir) && (uint64_t)time(NULL) > in->expires_s) {
+        char when[25];
+        json_time(when, hlc_from_ms(in->expires_s * 1000));
+        buf_printf(&why, "the invitation expired at %s; ask for another one (or set this machine's clock, if that is wrong)", when);
+        err = ERR_DENIED;
+    }
+    if (err != ERR_OK) {
+        cli_error("%s", buf_cstr(&why));
+        buf_close(&why);
+        return err == ERR_SIGNATURE || err == ERR_DENIED ? CLI_DENIED : CLI_USAGE;
+    }
+    setup->has_mesh = true;
+    setup->mesh = in->mesh;
+    setup->invitation = in;
+    setup->invitation_text = bytes_str(text);
+    return CLI_OK;
+}
+
 enum cli_exit cli_run(struct cli *c)
 {
     struct uv_node_config config = {.dir = c->dir, .socket = c->socket, .load = load, .ctx = c};
+    struct invitation invitation;
     struct buf why = {0};
     if (!cli_setup_options(c, &config.setup) || !flags_valid(c))
         return CLI_USAGE;
+    enum cli_exit status = take_invitation(c, &invitation, &config.setup);
+    if (status != CLI_OK)
+        return status;
     enum err err = uv_node_run(&config, &why);
+    sodium_memzero(&invitation, sizeof invitation);
     if (err != ERR_OK)
         return cli_fail(err, &why);
     buf_close(&why);

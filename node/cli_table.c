@@ -26,6 +26,7 @@ static const struct cli_option run_options[] = {
     {"advertise", "HOST:PORT", "The address that other nodes are told."},
     {"peer", "ADDR", "A node to stay connected to, HOST:PORT or KEY@HOST:PORT; may be repeated."},
     {"mesh", "ID", "Join this mesh on first start; later it must be the same."},
+    {"join", "INVITATION", "Join the mesh of this invitation (souk mesh invite) as a member; nothing else is needed."},
     {"new-mesh", "NAME", "Found a mesh of this name on first start."},
     {"admission", "open|members", "Who may write in the new mesh (default open)."},
     {"set", "KEY=VALUE", "Any setting of souk.conf; may be repeated."},
@@ -91,6 +92,13 @@ static const struct cli_option admit_options[] = {
     {"as", "NAME", "Sign as this author key (default: the founder's, else an operator's)."},
     END};
 
+static const struct cli_option invite_options[] = {
+    {"expires", "SPAN", "How long it can be used: 30m, 12h, 7d, 2w (default 7d)."},
+    {"role", "ROLE", "What the newcomer is to the mesh, as a remark (default member)."},
+    {"address", "HOST:PORT", "Where this node is reached from outside; may be repeated (default: what peers are told)."},
+    {"as", "NAME", "Sign as this author key (default: the founder's, else an operator's)."},
+    END};
+
 static const struct cli_option remove_options[] = {
     {"only", NULL, "This key alone, not the other one that the same invitation brought in."},
     {"restate", NULL, "An operator's: keep what it admitted and removed, as the founder's word."},
@@ -150,6 +158,10 @@ static const struct cli_verb verbs[] = {
      "Its entries are hidden, its later writes count nowhere, and its connections close; what others built on its writes "
      "stays. Only the founder removes an operator, and what the operator admitted is kept only with --restate.",
      cli_mesh_remove},
+    {"mesh invite", "", 0, 0, invite_options, "Print an invitation for one newcomer.",
+     "The newcomer types souk run --join INVITATION, and this node admits its node key and its author key when it comes. It works "
+     "once, until it expires, and only while this node (or another that holds the same author key) can be reached.",
+     cli_mesh_invite},
     {"sync", "", 0, 0, sync_options, "Compare sets with the peers now.", NULL, cli_sync},
     {"conflicts", "", 0, 0, NULL, "Fields that were edited on two sides at once: each version, its author, and how to settle it.",
      "Both edits are kept and one is shown, the same on every node. The next write of the field settles it.", cli_conflicts},

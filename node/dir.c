@@ -246,6 +246,16 @@ enum err dir_create(const char *dir, const char *name, struct bytes content, str
     return err;
 }
 
+enum err dir_remove(const char *dir, const char *name, struct buf *why)
+{
+    char path[DIR_PATH_MAX];
+    if (!join(path, dir, name))
+        return too_long(why);
+    if (unlink(path) == 0 || errno == ENOENT)
+        return ERR_OK;
+    return fail(why, path, "remove");
+}
+
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 static enum err read_secret(const char *dir, const char *name, enum key_type type, uint8_t secret[32], struct buf *why)
@@ -448,6 +458,40 @@ static enum err found_mesh(const char *dir, const struct dir_setup *setup, struc
     return dir_mesh_store(dir, mesh, why);
 }
 
+/* The inviter's nodes, as peers that souk.conf names from now on. */
+static enum err keep_addresses(const char *dir, const struct invitation *in, struct buf *why)
+{
+    struct buf text = {0}, ignored = {0};
+    enum err err = dir_read(dir, "souk.conf", CONFIG_FILE_MAX, &text, &ignored);
+    buf_close(&ignored);
+    if (err == ERR_OK || err == ERR_NOT_FOUND) {
+        if (text.n > 0 && text.p[text.n - 1] != '\n')
+            buf_put_str(&text, "\n");
+        for (size_t i = 0; i < in->address_count; i++)
+            buf_printf(&text, "peer = %s\n", in->addresses[i]);
+        err = dir_write(dir, "souk.conf", buf_view(&text), why);
+    } else {
+        buf_printf(why, "cannot read %s/souk.conf", dir);
+    }
+    buf_close(&text);
+    return err;
+}
+
+/* A newcomer knows from its invitation who founded the mesh. */
+static enum err join_mesh(const char *dir, const struct dir_setup *setup, struct mesh_file *mesh, struct buf *why)
+{
+    const struct invitation *in = setup->invitation;
+    *mesh = (struct mesh_file){.id = setup->mesh};
+    if (in == NULL)
+        return dir_mesh_store(dir, mesh, why);
+    assert(id_eq(&in->mesh, &setup->mesh));
+    mesh->has_founder = true;
+    mesh->founder = in->founder;
+    memcpy(mesh->name, in->mesh_name, sizeof mesh->name);
+    enum err err = keep_addresses(dir, in, why);
+    return err == ERR_OK ? dir_mesh_store(dir, mesh, why) : err;
+}
+
 static enum err setup_mesh(const char *dir, const struct dir_setup *setup, struct mesh_file *mesh, struct buf *why)
 {
     if (dir_exists(dir)) {
@@ -456,8 +500,7 @@ static enum err setup_mesh(const char *dir, const struct dir_setup *setup, struc
     }
     if (!setup->has_mesh)
         return found_mesh(dir, setup, mesh, why);
-    *mesh = (struct mesh_file){.id = setup->mesh};
-    return dir_mesh_store(dir, mesh, why);
+    return join_mesh(dir, setup, mesh, why);
 }
 
 enum err dir_setup(const char *dir, const struct dir_setup *setup, struct mesh_file *out, struct buf *why)
@@ -471,6 +514,8 @@ enum err dir_setup(const char *dir, const struct dir_setup *setup, struct mesh_f
         err = dir_make(dir, why);
     if (err == ERR_OK)
         err = setup_mesh(dir, setup, out, why);
+    if (err == ERR_OK && setup->invitation != NULL)
+        err = dir_write(dir, DIR_INVITATION, setup->invitation_text, why);
     if (err == ERR_OK)
         err = dir_node_keys(dir, &keys, why);
     sodium_memzero(&keys, sizeof keys);

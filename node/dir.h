@@ -3,18 +3,20 @@
  * durable replacement (write beside, fsync, rename, fsync the directory). What the files mean is identity.h's,
  * tokens.h's and config.h's business. Every failure appends one sentence without a newline to `why`.
  *
- *   souk.conf  node.key  noise.key  mesh  tokens  keys/NAME  lock  admin.sock  store/
+ *   souk.conf  node.key  noise.key  mesh  invitation  tokens  keys/NAME  lock  admin.sock  store/
  */
 #ifndef SOUK_NODE_DIR_H
 #define SOUK_NODE_DIR_H
 
 #include "node/config.h"
 #include "node/identity.h"
+#include "node/invite.h"
 
 #define DIR_PATH_MAX    1024
 #define DIR_SOCKET_MAX  107   /* bytes of a unix socket's path */
 #define DIR_PUBLISHER   "publisher"
 #define DIR_FOUNDER     "founder"
+#define DIR_INVITATION  "invitation" /* of a newcomer that is not admitted yet */
 
 /* $SOUK_DIR, else /var/lib/souk for root, else ~/.local/share/souk. Appended. */
 void dir_default(struct buf *out);
@@ -30,6 +32,8 @@ SOUK_MUST_USE enum err dir_lock(const char *dir, int *fd, struct buf *why);
 SOUK_MUST_USE enum err dir_read(const char *dir, const char *name, size_t max, struct buf *out, struct buf *why);
 /* Replaces or creates D/name, mode 0600, durably: after a crash the old or the new content is there. */
 SOUK_MUST_USE enum err dir_write(const char *dir, const char *name, struct bytes content, struct buf *why);
+/* ERR_OK too where there is none. */
+SOUK_MUST_USE enum err dir_remove(const char *dir, const char *name, struct buf *why);
 /* The same, but ERR_CONFLICT if the file exists. */
 SOUK_MUST_USE enum err dir_create(const char *dir, const char *name, struct bytes content, struct buf *why);
 
@@ -54,7 +58,9 @@ SOUK_MUST_USE enum err dir_mesh_store(const char *dir, const struct mesh_file *m
 /* What a first start asks for, and what a later one must agree with. */
 struct dir_setup {
     bool has_mesh;
-    struct id mesh;            /* --mesh */
+    struct id mesh;            /* --mesh, or of the invitation */
+    const struct invitation *invitation; /* --join; NULL: none */
+    struct bytes invitation_text;
     struct bytes new_mesh;     /* --new-mesh; absent: not asked for */
     bool has_admission;
     enum admission admission;

@@ -9,6 +9,7 @@
 
 #include "crdt/alloc.h"
 #include "node/queue.h"
+#include "node/removed.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@ struct node {
     struct result_row *results, **results_end;
     bool changed;
     bool entries_changed;   /* since the mesh engine was told their numbers */
+    bool removal_due;       /* who is in the mesh changed: peers may have to go */
     uint64_t now_ms, clock_ms;
     struct node_stats stats;
     struct buf scratch;
@@ -273,6 +275,8 @@ static void job_done(struct node *n, struct batch *b, enum err e)
         n->changed = n->changed || b->job.change_count > 0;
         n->sweeping = b->job.more;
         n->entries_changed = n->entries_changed || b->job.change_count > 0;
+        for (size_t i = 0; i < b->job.change_count; i++)
+            n->removal_due |= b->job.changes[i].kind == KIND_MEMBER || b->job.changes[i].kind == KIND_CHARTER;
     } else {
         n->set_founder = n->set_founder || b->set_founder; /* told once only: keep it for the next job */
         batch_return_receipts(b, &n->queue);
@@ -332,6 +336,13 @@ static bool want_body(void *ctx, const struct id *op, const struct item *delta, 
     return true;
 }
 
+/* When a session comes up, when member entries change, and now and then, since a revocation changes no entry. */
+static void look_for_removed(struct node *n)
+{
+    n->removal_due = false;
+    removed_check(n->net, n->store, &(struct removed_at){.now_ms = n->now_ms, .clock_ms = n->clock_ms});
+}
+
 /* Goes round the missing bodies, a batch at a time. */
 static void ask_for_missing(struct node *n)
 {
@@ -345,6 +356,8 @@ static void ask_for_missing(struct node *n)
 
 static void tick(struct node *n)
 {
+    if (n->removal_due || n->now_ms >= n->missing_at)
+        look_for_removed(n);
     if (n->now_ms >= n->missing_at)
         ask_for_missing(n);
     if (n->disk != ERR_OK && !n->reopening && n->now_ms >= n->reopen_at)
@@ -462,6 +475,10 @@ static enum node_action_kind net_action_next(struct node *n, struct node_action 
             return give(out, NODE_DIAL);
         case NET_CLOSE:
             return give(out, NODE_CLOSE);
+        case NET_JOIN:
+            return give(out, NODE_JOIN);
+        case NET_WELCOME:
+            return give(out, NODE_WELCOME);
         case NET_STORE:
             take_bundle(n, &out->net);
             break;
@@ -469,6 +486,7 @@ static enum node_action_kind net_action_next(struct node *n, struct node_action 
             load_bundle(n, &out->net);
             break;
         case NET_WANT_MISSING:
+            look_for_removed(n);
             ask_for_missing(n);
             break;
         case NET_FOUNDER:
@@ -571,5 +589,6 @@ void node_stats(const struct node *n, struct node_stats *out)
     out->rejected += net.unseen_foreign;
     out->pending_bytes = n->queue.bundle_bytes;
     out->pending_writes = n->queue.write_count;
+    out->now_ms = n->now_ms;
     out->clock_ms = n->clock_ms;
 }

@@ -58,6 +58,8 @@ enum node_action_kind {
     NODE_JOB,       /* job: call node_job_run on the writer thread, answer NODE_JOB_DONE. One at a time. */
     NODE_REOPEN,    /* the disk refused a write: store_reopen on the writer thread, answer NODE_JOB_DONE with job NULL */
     NODE_CALL,      /* net: NET_CALLED, NET_CALL_LEFT, NET_ANSWERED or NET_CALL_LOST, for whoever serves and makes calls */
+    NODE_JOIN,      /* net: a newcomer applies (answer with the event NET_JOIN_ANSWER) */
+    NODE_WELCOME,   /* net: an answer to this node's own application */
     NODE_CHANGED,   /* seq: the change log grew */
     NODE_LOG        /* subsystem, level, text */
 };
@@ -118,7 +120,7 @@ bool node_disk_ok(const struct node *n, enum err *why); /* false: writes are ref
 struct node_stats {
     uint64_t deferred, rejected;      /* deltas, since the start */
     uint64_t jobs, pending_bytes, pending_writes;
-    uint64_t clock_ms;
+    uint64_t now_ms, clock_ms;        /* of the last event */
 };
 void node_stats(const struct node *n, struct node_stats *out);
 

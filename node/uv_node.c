@@ -60,6 +60,7 @@ void server_job_done(void *ctx, struct store_job *job, enum err err)
         uv_log(&s->log, LOG_STORE, LOG_ERROR, "the disk refused a write: %s", err_text(err));
     server_learn_founder(s);
     server_feed(s, &(struct node_event){.kind = NODE_JOB_DONE, .job = job, .err = err});
+    server_join_check(s);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -91,6 +92,12 @@ static void act(struct server *s, enum node_action_kind kind, const struct node_
         uv_writer_run(s->writer, NULL);
         break;
     case NODE_CALL:
+        break;
+    case NODE_JOIN:
+        backend_join(s->backend, a->net.conn, &a->net.peer, a->net.bytes);
+        break;
+    case NODE_WELCOME:
+        server_welcome(s, &a->net);
         break;
     case NODE_CHANGED:
         api_changed(s->api, a->seq);
@@ -135,6 +142,8 @@ void server_drain(struct server *s)
     server_drain_quietly(s);
     if (!s->closed && s->http != NULL)
         uv_http_flush(s->http);
+    if (s->refusal.n > 0 && !s->draining)
+        server_stop(s, "the invitation was refused");
 }
 
 struct deferred {
@@ -338,6 +347,11 @@ enum err uv_node_run(const struct uv_node_config *config, struct buf *why)
     (void)busy;
     if (err == ERR_OK)
         uv_log(&s->log, LOG_NODE, LOG_INFO, "stopped");
+    if (err == ERR_OK && s->refusal.n > 0) {
+        buf_put_bytes(why, buf_view(&s->refusal));
+        err = ERR_DENIED;
+    }
+    buf_close(&s->refusal);
     sodium_memzero(s, sizeof *s);
     free(s);
     return err;

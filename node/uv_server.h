@@ -1,6 +1,6 @@
 /*
  * What the files of the process share: uv_node.c (the loop and its end), uv_start.c, uv_admin.c (verbs that only the process can
- * answer) and uv_process.c (readiness, metrics, notification).
+ * answer), uv_join.c (a newcomer's invitation) and uv_process.c (readiness, metrics, notification).
  */
 #ifndef SOUK_NODE_UV_SERVER_H
 #define SOUK_NODE_UV_SERVER_H
@@ -8,6 +8,7 @@
 #include "api/uv_http.h"
 #include "net/uv_tcp.h"
 #include "node/backend.h"
+#include "node/invite.h"
 #include "node/tokens.h"
 #include "node/uv_log.h"
 #include "node/uv_node.h"
@@ -50,6 +51,9 @@ struct server {
     char mesh_bound[NET_ADDR_MAX], advertise[NET_ADDR_MAX], http_bound[UV_HTTP_BOUND_MAX];
     bool draining, stopping, closed;
     uint64_t describe_at, describe_wait_ms; /* this node's own entry is looked at again */
+    bool joining;          /* not admitted yet, with an invitation */
+    struct invitation invitation;
+    struct buf refusal;    /* why the mesh did not take this node in; empty: it did not say so */
     uint64_t wall_start_s;
 };
 
@@ -84,6 +88,11 @@ struct author *server_author(struct server *s, const char *name); /* NULL: no su
 SOUK_MUST_USE enum err server_authors_load(struct server *s, struct buf *why);
 void server_authors_close(struct server *s);
 void server_admin(void *ctx, struct api_call *call);
+
+/* uv_join.c */
+void server_join_start(struct server *s);
+void server_join_check(struct server *s); /* after a commit: admitted by now? */
+void server_welcome(struct server *s, const struct net_action *a);
 
 /* uv_process.c */
 bool server_ready(void *ctx, struct buf *checks);

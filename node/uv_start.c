@@ -119,6 +119,10 @@ static void start_backend(struct server *s)
                                     .mesh = s->mesh.id,
                                     .started_ms = uv_now(&s->loop)};
     memcpy(config.cursor_secret, secret.b, sizeof config.cursor_secret);
+    server_reachable(s->advertise, config.address, sizeof config.address);
+    if (config.address[0] == '\0') /* loopback: for other nodes on this machine */
+        snprintf(config.address, sizeof config.address, "%s", s->advertise);
+    randombytes_buf(config.seed, sizeof config.seed);
     struct backend_hooks hooks = {.ctx = s,
                                   .author = server_token_author,
                                   .author_at = server_author_at,
@@ -288,6 +292,7 @@ enum err server_start(struct server *s, struct buf *why)
     start_charter(s);
     server_describe(s);
     start_peers(s);
+    server_join_start(s);
     server_drain(s);
     say_ready(s);
     return ERR_OK;

@@ -89,6 +89,20 @@ on 2 mesh admit "$writer" || fail "an operator admits it again"
 back() { on 1 get model second >/dev/null 2>&1; }
 await 20 "its entries are back" back
 
+say "the connections of a removed node close"
+on 1 mesh admit "$(field 2 id)" || fail "admit"
+on 1 mesh remove "$(field 2 id)" || fail "remove of a node's key"
+await 20 "the connection is closed" cut
+told() { grep -q 'removed from the mesh.*an operator may admit it again' "$work/2.err"; }
+await 20 "the removed node is told why" told
+on 2 log net=debug && on 2 peer add "$(field 1 mesh)" || fail "peer add"
+await 20 "it comes again and is sent away" grep -q 'handshake to .* ended: removed from the mesh' "$work/2.err"
+! peers_up 1 1 || fail "a removed node is in session"
+on 1 mesh admit "$(field 2 id)" || fail "admit again"
+on 2 peer add "$(field 1 mesh)" || fail "peer add"
+await 30 "connected again" peers_up 2 1
+await 20 "equal" same_state 1 2
+
 say "an operator is revoked, and its word is kept or dropped"
 refused 1 4 'admitted or removed [0-9]+ keys' mesh remove "$(cat "$work/helper")"
 on 1 mesh remove "$(cat "$work/helper")" --restate || fail "remove --restate"

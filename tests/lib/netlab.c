@@ -342,6 +342,19 @@ static void drain(struct lab *lab, struct lab_host *h)
         case NET_CALL_LOST:
             called(lab, h, &a);
             break;
+        case NET_JOIN:
+            h->joins++;
+            h->join_conn = a.conn;
+            h->join_peer = a.peer;
+            buf_reset(&h->join);
+            buf_put_bytes(&h->join, a.bytes);
+            break;
+        case NET_WELCOME:
+            h->welcomes++;
+            h->welcome = a.welcome;
+            buf_reset(&h->join);
+            buf_put_str(&h->join, a.text);
+            break;
         case NET_LOG:
             buf_printf(&h->log, "%d %s\n", a.level, a.text);
             break;
@@ -580,6 +593,7 @@ void lab_free(struct lab *lab)
         buf_close(&h->log);
         buf_close(&h->calls);
         buf_close(&h->call_bytes);
+        buf_close(&h->join);
         setindex_free(h->set);
     }
     for (size_t i = 0; i < lab->pairs; i++)

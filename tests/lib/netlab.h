@@ -35,6 +35,11 @@ struct lab_host {
     struct buf calls, call_bytes;  /* "called 7 12\n", "left 7 0", "answered 7 3 final", "lost 7 0 unsent"; the last bytes */
     void (*on_called)(struct lab *lab, struct lab_host *h, const struct net_action *a);
     bool got_founder;
+    size_t joins, welcomes;        /* NET_JOIN and NET_WELCOME actions seen, and the last of each */
+    uint64_t join_conn;
+    struct key join_peer;
+    enum net_welcome welcome;
+    struct buf join;               /* the application, or the answer's text */
 };
 
 struct lab;

@@ -30,7 +30,7 @@ static struct wire_message full(enum wire_type type)
     m.peers.count = 2;
     for (size_t i = 0; i < 2; i++)
         m.peers.list[i] = (struct wire_peer){.key = {{(uint8_t)i}}, .address = bytes_str("10.0.0.1:7000")};
-    if (type == WIRE_DELTA || type == WIRE_RECON || type == WIRE_HINT || type == WIRE_CALL)
+    if (type == WIRE_DELTA || type == WIRE_RECON || type == WIRE_HINT || type == WIRE_CALL || type == WIRE_JOIN)
         m.body = bytes_str("body");
     return m;
 }
@@ -75,10 +75,10 @@ Test(wire, hello_carries_everything)
     buf_close(&b);
 }
 
-/* The four that end in free bytes may be cut within those. */
+/* The five that end in free bytes may be cut within those. */
 static bool open_ended(int type)
 {
-    return type == WIRE_DELTA || type == WIRE_RECON || type == WIRE_HINT || type == WIRE_CALL;
+    return type == WIRE_DELTA || type == WIRE_RECON || type == WIRE_HINT || type == WIRE_CALL || type == WIRE_JOIN;
 }
 
 Test(wire, a_cut_or_longer_message_is_refused)

@@ -245,6 +245,8 @@ static bool act(struct sim_world *w, struct sim_host *h)
         sim_world_at(w, w->now + sim_draw(&h->rng, 1, 50), (struct sim_event){.kind = SIM_REOPEN, .host = h->index, .epoch = h->epoch});
         break;
     case NODE_CALL:
+    case NODE_JOIN:
+    case NODE_WELCOME:
     case NODE_CHANGED:
         break;
     case NODE_LOG:
