@@ -2,6 +2,7 @@
  * The program: everything is the command line's (cli.h).
  */
 #include "node/cli.h"
+#include "sandbox/linux.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -12,6 +13,9 @@
 
 int main(int argc, char **argv)
 {
+    int code;
+    if (sandbox_launcher_main(argc, argv, &code))
+        return code;
     if (sodium_init() < 0) {
         fputs("souk: the system gives no randomness\n", stderr);
         return CLI_FAILED;

@@ -9,6 +9,8 @@
 #include "crdt/err.h"
 #include "sandbox/sandbox.h"
 
+#include <sys/types.h>
+
 /* argv[1] of a launcher. main() calls sandbox_launcher_main first thing and before any library is set up:
  *     int code;
  *     if (sandbox_launcher_main(argc, argv, &code))
@@ -18,6 +20,10 @@
 
 /* True if argv asks for the launcher; it has then run and ended with *code. False at once otherwise. */
 bool sandbox_launcher_main(int argc, char **argv, int *code);
+
+/* Starts a launcher and gives the node's end of its socket (message.h); `path` as in uv_run.h. Does not copy the page tables of
+ * the calling process, however large it is. The caller closes the socket, which ends the launcher, and then waits for it. */
+SOUK_MUST_USE enum err sandbox_launcher_spawn(const char *path, int *socket, pid_t *pid, struct buf *why);
 
 /* The self-test, waiting for it (at most 5 s), with a launcher of its own. `launcher` as in uv_run.h.
  * ERR_IO: `why` says what failed. */

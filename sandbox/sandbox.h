@@ -105,6 +105,14 @@ struct sandbox_spec {
     enum sandbox_weak weak;
 };
 
+/* How a worker and the node speak. See sandbox/THREATS.md for what a late or wrong answer does. Ids count up from 1 in each
+ * worker; the answer carries the id of the request it answers. A worker gets one request at a time.
+ * LINES: one JSON object a line, `{"id":7,"input":VALUE}`, answered by `{"id":7,"output":VALUE}` or
+ *        `{"id":7,"error":"text"}` (the call ends as EXIT with code 1 and the text as detail; the worker stays).
+ *        VALUE is the JSON input (a deployment with JSON input) or a JSON string (text). Not for bytes.
+ * FRAMES: 4 bytes length of what follows, 8 bytes id, then the input or output as it is; numbers big-endian. */
+enum sandbox_frames { SANDBOX_LINES, SANDBOX_FRAMES };
+
 /* The layers, for `souk doctor`, `souk deploy` and the tests. */
 enum sandbox_layer {
     SANDBOX_LAYER_USER,          /* user namespace: ids of its own                                    */

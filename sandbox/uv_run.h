@@ -18,7 +18,7 @@ struct uv_sandbox;
 struct uv_pool;
 
 struct uv_sandbox_options {
-    const char *launcher; /* the program that understands SANDBOX_LAUNCHER_VERB (linux.h); NULL: /proc/self/exe */
+    const char *launcher; /* the program that understands SANDBOX_LAUNCHER_VERB (linux.h); NULL: /proc/self/exe; must outlive this */
     uint32_t runs_max;    /* sandboxes at a time; 0: 64; at most SANDBOX_RUNS_MAX                       */
     void *ctx;
     /* The self-test is through, some milliseconds after the start (and again after a restart of the launcher).
@@ -36,14 +36,6 @@ const struct sandbox_layers *uv_sandbox_layers(const struct uv_sandbox *s);
 /* Ends all runs (calls end as CANCELLED from the loop), then the launcher; frees pools and itself when the loop has run
  * the handles out. `closed` may be NULL. */
 void uv_sandbox_close(struct uv_sandbox *s, void (*closed)(void *ctx), void *ctx);
-
-/* How a worker and the node speak. See sandbox/THREATS.md for what a late or wrong answer does. Ids count up from 1 in each
- * worker; the answer carries the id of the request it answers. A worker gets one request at a time.
- * LINES: one JSON object a line, `{"id":7,"input":VALUE}`, answered by `{"id":7,"output":VALUE}` or
- *        `{"id":7,"error":"text"}` (the call ends as EXIT with code 1 and the text as detail; the worker stays).
- *        VALUE is the JSON input (a deployment with JSON input) or a JSON string (text). Not for bytes.
- * FRAMES: 4 bytes length of what follows, 8 bytes id, then the input or output as it is; numbers big-endian. */
-enum sandbox_frames { SANDBOX_LINES, SANDBOX_FRAMES };
 
 struct uv_pool_options {
     const struct sandbox_spec *spec; /* copied                                                           */
