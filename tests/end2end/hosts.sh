@@ -21,19 +21,26 @@ each_sees() { # N: every node has at least N peers
     local n
     for n in "${all[@]}"; do peers_up "$n" "$1" || return 1; done
 }
-same() { await 40 "equal after: $1" same_state "${all[@]}"; }
+same() { await 60 "equal after: $1" same_state "${all[@]}"; }
 
 say "six nodes"
 node a
 seed="$(field a mesh_id)"
 for n in b c d e f; do node "$n" --mesh "$seed" --peer 10.77.0.1:7071; done
-await 40 "the five make a full mesh, and the one behind NAT dials them all" each_sees 5
+await 60 "the five make a full mesh, and the one behind NAT dials them all" each_sees 5
 put a first
 same "the start"
 for n in "${public[@]}"; do
     [[ $(status "$n" ".peers[] | select(.id == \"$(field f id)\") | .outbound") == false ]] || fail "$n dialed into NAT"
 done
 at a timeout 2 bash -c 'exec 3<>/dev/tcp/10.77.0.9/7071' 2>/dev/null && fail "the node behind NAT can be dialed"
+at f "$souk" --dir "$work/f" doctor -o json >"$work/doctor" 2>&1 || fail "NAT is no fault: $(cat "$work/doctor")"
+jq -e 'any(.[]; .check == "blocked port" and .result == "note" and (.detail | test("no node has connected to this one")) and .next != "")' \
+    "$work/doctor" >/dev/null || fail "doctor behind NAT: $(cat "$work/doctor")"
+at a "$souk" --dir "$work/a" doctor -o json >"$work/doctor" 2>&1 || fail "NAT is no fault: $(cat "$work/doctor")"
+jq -e --arg f "$(field f id | cut -c1-12)" 'any(.[]; .check == "blocked port" and .result == "note" and .next != ""
+    and (.detail | test($f + " \\(10.77.0.9:7071\\) is connected because it dialed")))' "$work/doctor" >/dev/null ||
+    fail "doctor on a does not say that f cannot be dialed: $(cat "$work/doctor")"
 
 say "every machine in turn: its link cut and healed"
 for n in b c d e r; do
@@ -65,7 +72,7 @@ put a half-a
 put c half-c
 put e half-e
 put f half-f
-await 20 "each half goes on by itself" eval 'same_state a b c && same_state d e f'
+await 40 "each half goes on by itself" eval 'same_state a b c && same_state d e f'
 has a half-e && fail "the cut leaks"
 has f half-a && fail "the cut leaks"
 at a "$souk" --dir "$work/a" doctor -o json >"$work/doctor" 2>&1
@@ -75,12 +82,18 @@ for n in d e r; do move $n br0; done
 same "the halves"
 
 say "a node is killed while others write"
+catalogue 1500 | on b import jsonl - >"$work/import" 2>&1 &
+import=$!
+some_arrived() { [[ $(status c .entries.model) -gt 100 ]]; }
+await 30 "a part of it is on c" some_arrived
 kill9 c
 put b while-killed
 node c --mesh "$seed" --peer 10.77.0.1:7071
 put c after-killed
+wait $import || fail "the import: $(cat "$work/import")"
 same "kill -9"
-await 30 "all are connected" each_sees 5
+[[ $(status c .entries.model) -ge 1500 ]] || fail "c lacks rows of the import"
+await 60 "all are connected" each_sees 5
 
 say "a machine changes its address"
 at d ip addr del 10.77.0.4/24 dev eth0
