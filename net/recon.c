@@ -290,11 +290,15 @@ static size_t compare_list(struct walk *w, const struct range *range, const uint
     memset(seen, 0, n + 1);
     if (n > 0)
         memcpy(theirs, ids, n * ID_BYTES);
-    n = sort_ids(theirs, n);
-    size_t stop = match_ours(w, range, theirs, n, seen);
-    for (size_t i = 0; i < n; i++)
-        if (seen[i] == 0)
-            diff_need(w->diff, &theirs[i]);
+    size_t distinct = sort_ids(theirs, n);
+    size_t stop = match_ours(w, range, theirs, distinct, seen);
+    for (size_t i = 0; i < n; i++) { /* in the peer's order: what is oldest is asked for first */
+        const struct id *match = bsearch(ids + i * ID_BYTES, theirs, distinct, ID_BYTES, compare_ids);
+        assert(match != NULL);
+        if (seen[match - theirs] == 0)
+            diff_need(w->diff, match);
+        seen[match - theirs] = 1;
+    }
     return stop;
 }
 
