@@ -1,6 +1,7 @@
 /*
  * The inside of struct net, shared by the files that make the mesh engine: net.c (events, actions, timers), book.c
- * (addresses and keys), links.c (connections), session.c (messages), gossip.c (broadcast), fetch.c (asking and serving), sync.c (repair).
+ * (addresses and keys), links.c (connections), session.c (messages), gossip.c (broadcast), fetch.c (asking and serving), sync.c (repair),
+ * copy.c (progress).
  * Private to net/. The bounds stand here and in PROTOCOL 6.
  */
 #ifndef SOUK_NET_ENGINE_H
@@ -71,10 +72,15 @@
 #define NET_SYNC_FRUITLESS  16          /* ... in a row without a difference: endless               */
 #define NET_SYNC_ROUNDS     128         /* frames of one session                                    */
 #define NET_SYNC_OFFERS     4096        /* ids offered by one session                               */
-#define NET_RECON_BURST     1024        /* frames answered at once ...                              */
+#define NET_COPY_MARK_MS    2000        /* its rate is measured over so long                        */
+#define NET_AUDIT_MS        60000       /* an audit of the next part of the set, jittered by a fifth */
+#define NET_RECON_BURST     1024        /* frames taken at once ...                                 */
 #define NET_RECON_RATE      64          /* ... and each second                                      */
-#define NET_WORK_BURST      400000      /* microseconds of work for one peer's frames ...           */
-#define NET_WORK_RATE       30          /* ... and each millisecond                                 */
+#define NET_WORK_BURST      1000000     /* work of reconciliation (recon.h) for one peer at once ... */
+#define NET_WORK_RATE       100         /* ... and each ms: a tenth of a processor                  */
+#define NET_WORK_ALL_BURST  2000000     /* ... for answers to all peers                             */
+#define NET_WORK_ALL_RATE   300
+#define NET_WORK_FULL_MS    600000      /* after so long any allowance is full                      */
 #define NET_PUSH_BURST      4096        /* deltas pushed by one peer ...                            */
 #define NET_PUSH_RATE       2048        /* ... each second; beyond: as ids                          */
 #define NET_AUTHORS_MAX     256         /* authors whose pushes are counted                         */
@@ -100,6 +106,15 @@ struct bucket {
     uint64_t milli, at_ms;
 };
 bool bucket_take(struct bucket *b, uint64_t burst, uint64_t rate, uint64_t now_ms);
+
+/* Work that may be spent; the last spending may overdraw it. */
+struct allowance {
+    int64_t left;
+    uint64_t at_ms;             /* 0: nothing was spent yet */
+};
+struct allowance_limit {
+    int64_t burst, each_ms;
+};
 
 struct link;
 
@@ -159,15 +174,19 @@ struct link {
     uint64_t serve_ms;          /* no more of them are answered before */
     uint64_t served;            /* answers with a delta */
     uint64_t again_bytes, again_at_ms; /* deltas sent once more, less what time took off */
-    uint64_t worked_us, worked_at_ms;  /* its reconciliation frames, the same */
     bool loading;
     /* sync */
     struct recon recon;
     struct recon_diff diff;
     bool syncing, differs, more;
     uint64_t session, sync_heard_ms, sync_at_ms, again_ms;
-    unsigned rounds, fruitless;
-    size_t offered;
+    unsigned rounds;            /* since something new was found */
+    unsigned fruitless;         /* ... or anything at all */
+    size_t offered, found;
+    struct buf held;            /* our next frame, until there is room for what it may find */
+    struct buf waiting;         /* its frame that is not answered yet */
+    uint64_t waiting_session;
+    struct allowance work;
     bool applied;               /* this node's application was sent */
     bool joining;               /* its application is being judged here */
     bool synced;
@@ -253,6 +272,11 @@ struct net {
     uint64_t sync_ms, sweep_ms, session_count;
     uint64_t copy_started_ms, copy_told_ms; /* a bulk copy is under way since; 0: none */
     uint64_t copy_done, copy_total;
+    uint64_t copy_mark_ms, copy_mark_done, copy_rate_milli;
+    uint64_t audit_ms;
+    struct item audit_from;     /* where the next audit begins */
+    struct allowance work;
+    size_t work_turn;
     struct net_stranger strangers[NET_STRANGERS_KEPT]; /* oldest first */
     size_t stranger_count;
     struct buf application;     /* of a newcomer; empty: none */
@@ -352,9 +376,17 @@ void sync_start(struct net *n, struct link *l);
 void sync_up(struct net *n, struct link *l, const struct wire_hello *hello, const struct id *digest);
 void sync_recon(struct net *n, struct link *l, const struct wire_message *m);
 void sync_stop(struct link *l);
+void sync_free(struct link *l);
+void sync_resume(struct net *n, struct link *l);  /* a session that is held goes on if there is room */
+uint64_t sync_link_deadline(const struct net *n, const struct link *l);
 void sync_drained(struct net *n, struct link *l); /* nothing is left to ask of it */
 uint64_t sync_deadline(const struct net *n);
 void sync_tick(struct net *n);
-void sync_copied(struct net *n); /* one more delta of a bulk copy is stored */
+
+/* ---- copy.c: what is told of a bulk copy ------------------------------------------------------------------------------ */
+void copy_found(struct net *n, const struct link *l); /* ids were found that are to be fetched */
+void copy_stored(struct net *n);                      /* one more of them is stored */
+void copy_tick(struct net *n);
+void copy_stats(const struct net *n, struct net_stats *out);
 
 #endif

@@ -105,6 +105,8 @@ void fetch_pump(struct net *n, struct link *l)
     if (!link_up(l))
         return;
     ask(n, l);
+    if (link_up(l))
+        sync_resume(n, l);
     if (link_up(l) && l->asked == 0 && idqueue_count(&l->ask) == 0)
         sync_drained(n, l);
     bool ready = link_up(l) && !l->loading && link_queued(l) < NET_QUEUE_SERVE && n->now_ms >= l->serve_ms;
@@ -305,7 +307,7 @@ static void good_bundle(struct net *n, const struct storing *s, const struct net
         memo_add(&n->memo, &s->id, n->now_ms + NET_MEMO_MS); /* kept aside: held, though not in the set */
     }
     if (copied)
-        sync_copied(n);
+        copy_stored(n);
 }
 
 void fetch_stored(struct net *n, const struct net_result *r)

@@ -124,8 +124,7 @@ void link_free(struct link *l)
     buf_close(&l->offers);
     idqueue_close(&l->ask);
     idqueue_close(&l->serve);
-    recon_close(&l->recon);
-    recon_diff_close(&l->diff);
+    sync_free(l);
     free(l);
 }
 
@@ -419,11 +418,7 @@ uint64_t link_deadline(const struct net *n, const struct link *l)
         at = least(at, l->partial_ms + NET_MESSAGE_MS);
     if (l->rim_queued > 0)
         at = least(at, l->stalled_ms + link_dead_ms(n));
-    if (l->sync_at_ms != 0)
-        at = least(at, l->sync_at_ms);
-    if (l->syncing)
-        at = least(at, l->sync_heard_ms + NET_SYNC_REPLY_MS);
-    return at;
+    return least(at, sync_link_deadline(n, l));
 }
 
 static void close_silent(struct net *n, struct link *l, enum wire_reason reason, const char *what)

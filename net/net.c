@@ -40,6 +40,7 @@ struct net *net_new(const struct net_config *config, uint64_t now_ms)
     memo_init(&n->memo, rng_u64(&n->rng));
     n->missing_ms = UINT64_MAX;
     n->sync_ms = now_ms + net_jitter(n, NET_SYNC_MS);
+    n->audit_ms = now_ms + net_jitter(n, NET_AUDIT_MS);
     return n;
 }
 
@@ -339,9 +340,7 @@ void net_stats(const struct net *n, struct net_stats *out)
 {
     *out = n->stats;
     out->peers_up = links_up(n);
-    out->catching_up = n->copy_started_ms != 0;
-    out->catch_up_done = n->copy_done;
-    out->catch_up_total = n->copy_total;
+    copy_stats(n, out);
 }
 
 void net_set_application(struct net *n, struct bytes application)

@@ -226,7 +226,11 @@ struct net_stats {
     uint64_t scored[NET_SCORED_COUNT];           /* changes of any peer's score */
     size_t peers_up;
     bool catching_up; /* a bulk copy is under way */
-    uint64_t catch_up_done, catch_up_total;
+    uint64_t catch_up_done, catch_up_total; /* deltas of this copy, or of the last one */
+    uint64_t catch_up_rate_milli;           /* deltas in 1,000 s, lately */
+    uint64_t catch_up_left_ms;              /* at that rate; UINT64_MAX: not known yet */
+    uint64_t audits, audit_found;           /* audits that ended; deltas they found that one side lacked */
+    uint64_t sync_work;                     /* of reconciliation, in ids expanded: about a microsecond each */
 };
 void net_stats(const struct net *n, struct net_stats *out);
 /* The transport's identity signature and so on: net/noise.h, net/conn.h. */

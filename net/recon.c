@@ -6,22 +6,13 @@
 #include "net/recon.h"
 
 #include "crdt/alloc.h"
-#include "net/recon_frame.h"
+#include "net/recon_hash.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FINGERPRINT_BYTES 16
-#define CHUNK             64 /* items copied out of the index at a time */
-
 enum range_mode { RANGE_SKIP = 0, RANGE_FINGERPRINT = 1, RANGE_LIST = 2 };
-
-/* The items of rank [from, to): those in [lower, upper). */
-struct range {
-    struct recon_bound lower, upper;
-    size_t from, to;
-};
 
 /* One frame being answered. */
 struct walk {
@@ -34,12 +25,18 @@ struct walk {
     size_t mark;          /* bytes of out that are there to stay */
     uint64_t time_out;
     size_t ranges_in, ranges_out;
-    size_t work;          /* microseconds, about */
+    size_t work;          /* as recon.work */
     size_t have;          /* items reported for this frame */
     bool skipping;        /* ranges up to prev need no answer, which is not written yet */
     struct recon_bound prev;    /* all below prev is dealt with */
     size_t prev_rank;
 };
+
+/* Not the published form: fingerprints hang on a key, and the work for a frame is bounded. */
+static bool is_keyed(const struct walk *w)
+{
+    return w->r->config.mode != RECON_CONFORMANCE;
+}
 
 static const struct recon_bound everything = {.item = {.time = RECON_TIME_INFINITE}};
 
@@ -47,8 +44,6 @@ void recon_init(struct recon *r, const struct recon_config *config)
 {
     memset(r, 0, sizeof *r);
     r->config = *config;
-    if (config->work_max == 0 || config->work_max > RECON_WORK_MAX)
-        r->config.work_max = RECON_WORK_MAX;
     assert(config->set != NULL);
     assert(config->frame_limit == 0 ? config->mode == RECON_CONFORMANCE : config->frame_limit >= RECON_FRAME_MIN);
     assert(config->frame_limit <= RECON_FRAME_MAX);
@@ -116,77 +111,14 @@ static bool is_full(const struct walk *w)
 
 static bool is_spent(const struct walk *w)
 {
-    return w->r->config.mode == RECON_PRODUCTION
-        && (w->work > w->r->config.work_max || w->ranges_out > RECON_RANGES_MAX - 2 * RECON_BUCKETS);
+    return is_keyed(w)
+        && (w->work > RECON_WORK_MAX || w->ranges_out > RECON_RANGES_MAX - 2 * RECON_BUCKETS);
 }
 
-/* ---- fingerprints ------------------------------------------------------------------------------------------- */
-
-static void add_256(uint8_t sum[32], const struct id *id)
+static void put_fingerprint(struct walk *w, const struct recon_range *range)
 {
-    unsigned carry = 0;
-    for (size_t i = 0; i < 32; i++) {
-        carry += (unsigned)sum[i] + id->b[i];
-        sum[i] = (uint8_t)carry;
-        carry >>= 8;
-    }
-}
-
-static void fingerprint_published(struct walk *w, const struct range *range, uint8_t out[FINGERPRINT_BYTES])
-{
-    uint8_t sum[32] = {0}, hash[crypto_hash_sha256_BYTES];
-    struct item items[CHUNK];
-    for (size_t at = range->from; at < range->to;) {
-        size_t n = range->to - at < CHUNK ? range->to - at : CHUNK;
-        setindex_items(w->r->config.set, at, n, items);
-        for (size_t i = 0; i < n; i++)
-            add_256(sum, &items[i].id);
-        at += n;
-    }
-    struct buf *b = &w->r->scratch;
-    buf_reset(b);
-    buf_put(b, sum, sizeof sum);
-    recon_put_varint(b, range->to - range->from);
-    (void)crypto_hash_sha256(hash, b->p, b->n);
-    memcpy(out, hash, FINGERPRINT_BYTES);
-}
-
-static void hash_bound(struct hasher *h, const struct recon_bound *b)
-{
-    hash_u64(h, b->item.time);
-    hash_part(h, b->item.id.b, ID_BYTES);
-}
-
-/* The framed hash of crdt/id.h, keyed: H("souk/range/1", lanes, count, lower time, lower id, upper time, upper id). */
-static void fingerprint(struct walk *w, const struct range *range, uint8_t out[FINGERPRINT_BYTES])
-{
-    static const char tag[] = "souk/range/1";
-    struct lthash sum;
-    struct hasher h;
-    struct id hash;
-    uint8_t lanes[LTHASH_BYTES];
-    assert(range->from <= range->to && range->to <= w->size);
-    if (w->r->config.mode == RECON_CONFORMANCE) {
-        fingerprint_published(w, range, out);
-        return;
-    }
-    w->work += setindex_sum(w->r->config.set, range->from, range->to, &sum);
-    lthash_bytes(lanes, &sum);
-    (void)crypto_generichash_init(&h.state, w->r->config.key, sizeof w->r->config.key, ID_BYTES);
-    hash_part(&h, tag, sizeof tag - 1);
-    hash_part(&h, lanes, sizeof lanes);
-    hash_u64(&h, range->to - range->from);
-    hash_bound(&h, &range->lower);
-    hash_bound(&h, &range->upper);
-    hash_end(&h, &hash);
-    w->work += RECON_HASH_WORK;
-    memcpy(out, hash.b, FINGERPRINT_BYTES);
-}
-
-static void put_fingerprint(struct walk *w, const struct range *range)
-{
-    uint8_t hash[FINGERPRINT_BYTES];
-    fingerprint(w, range, hash);
+    uint8_t hash[RECON_FINGERPRINT_BYTES];
+    w->work += recon_hash(&w->r->config, range, &w->r->scratch, hash);
     put_bound(w, &range->upper);
     recon_put_varint(w->out, RANGE_FINGERPRINT);
     buf_put(w->out, hash, sizeof hash);
@@ -196,9 +128,9 @@ static void put_fingerprint(struct walk *w, const struct range *range)
 
 static void put_ids(struct walk *w, size_t from, size_t n)
 {
-    struct item items[CHUNK];
+    struct item items[RECON_CHUNK];
     while (n > 0) {
-        size_t take = n < CHUNK ? n : CHUNK;
+        size_t take = n < RECON_CHUNK ? n : RECON_CHUNK;
         setindex_items(w->r->config.set, from, take, items);
         for (size_t i = 0; i < take; i++)
             buf_put(w->out, items[i].id.b, ID_BYTES);
@@ -215,14 +147,14 @@ static void put_list(struct walk *w, const struct recon_bound *upper, size_t fro
     put_ids(w, from, n);
 }
 
-static void split(struct walk *w, const struct range *range)
+static void split(struct walk *w, const struct recon_range *range)
 {
     size_t count = range->to - range->from;
     if (count < RECON_LIST_BELOW) {
         put_list(w, &range->upper, range->from, count);
         return;
     }
-    struct range part = {.upper = range->lower, .to = range->from};
+    struct recon_range part = {.upper = range->lower, .to = range->from};
     for (size_t i = 0; i < RECON_BUCKETS; i++) {
         part.lower = part.upper;
         part.from = part.to;
@@ -247,18 +179,18 @@ static int compare_ids(const void *a, const void *b)
 
 /* Marks the ids of `theirs` (sorted) that we hold, and reports what they lack. Returns the rank of the first item
  * that was not reported for want of room, or range->to. */
-static size_t match_ours(struct walk *w, const struct range *range, const struct id *theirs, size_t n, uint8_t *seen)
+static size_t match_ours(struct walk *w, const struct recon_range *range, const struct id *theirs, size_t n, uint8_t *seen)
 {
     size_t stop = range->to;
-    struct item items[CHUNK];
+    struct item items[RECON_CHUNK];
     for (size_t at = range->from; at < range->to;) {
-        size_t take = range->to - at < CHUNK ? range->to - at : CHUNK;
+        size_t take = range->to - at < RECON_CHUNK ? range->to - at : RECON_CHUNK;
         setindex_items(w->r->config.set, at, take, items);
         for (size_t i = 0; i < take; i++) {
             const struct id *match = n == 0 ? NULL : bsearch(&items[i].id, theirs, n, ID_BYTES, compare_ids);
             if (match != NULL)
                 seen[match - theirs] = 1;
-            else if (w->r->config.mode == RECON_CONFORMANCE || w->have++ < RECON_HAVE_MAX)
+            else if (!is_keyed(w) || w->have++ < RECON_HAVE_MAX)
                 diff_have(w->diff, &items[i]);
             else if (stop == range->to)
                 stop = at + i;
@@ -281,9 +213,10 @@ static size_t sort_ids(struct id *ids, size_t n)
 }
 
 /* The initiator compares the peer's list with its own items. Returns as match_ours does. */
-static size_t compare_list(struct walk *w, const struct range *range, const uint8_t *ids, size_t n)
+static size_t compare_list(struct walk *w, const struct recon_range *range, const uint8_t *ids, size_t n)
 {
     struct buf *b = &w->r->scratch;
+    w->work += (4 * n + range->to - range->from) / RECON_WORK_ITEMS;
     buf_reset(b);
     struct id *theirs = (struct id *)(void *)buf_grow(b, n * (ID_BYTES + 1) + 1);
     uint8_t *seen = b->p + n * ID_BYTES;
@@ -303,13 +236,14 @@ static size_t compare_list(struct walk *w, const struct range *range, const uint
 }
 
 /* Is the initiator's list exactly ours? Then no answer is needed. */
-static bool list_is_ours(const struct walk *w, const struct range *range, const uint8_t *ids, size_t n)
+static bool list_is_ours(struct walk *w, const struct recon_range *range, const uint8_t *ids, size_t n)
 {
-    struct item items[CHUNK];
+    struct item items[RECON_CHUNK];
     if (n != range->to - range->from)
         return false;
+    w->work += n / RECON_WORK_ITEMS;
     for (size_t at = 0; at < n;) {
-        size_t take = n - at < CHUNK ? n - at : CHUNK;
+        size_t take = n - at < RECON_CHUNK ? n - at : RECON_CHUNK;
         setindex_items(w->r->config.set, range->from + at, take, items);
         for (size_t i = 0; i < take; i++)
             if (memcmp(items[i].id.b, ids + (at + i) * ID_BYTES, ID_BYTES) != 0)
@@ -320,13 +254,14 @@ static bool list_is_ours(const struct walk *w, const struct range *range, const 
 }
 
 /* The responder sends its own ids of the range, as many as the frame takes; the range then ends where they end. */
-static void answer_list(struct walk *w, struct range *range)
+static void answer_list(struct walk *w, struct recon_range *range)
 {
     size_t n = range->to - range->from, limit = w->r->config.frame_limit;
     if (limit != 0) { /* another id is taken while those before it leave the slack free */
         size_t fit = (limit - RECON_SLACK - w->mark) / ID_BYTES + 1;
         n = n < fit ? n : fit;
     }
+    w->work += n / RECON_WORK_ITEMS;
     put_skip(w);
     if (range->from + n < range->to) {
         range->to = range->from + n;
@@ -348,8 +283,8 @@ enum step {
 /* Closes the frame with one fingerprint of everything from rank `from` on. */
 static enum step close_frame(struct walk *w, size_t from)
 {
-    struct range rest = {.lower = w->prev, .upper = everything, .from = from, .to = w->size};
-    if (w->r->config.mode == RECON_PRODUCTION) {
+    struct recon_range rest = {.lower = w->prev, .upper = everything, .from = from, .to = w->size};
+    if (is_keyed(w)) {
         if (w->prev.item.time == RECON_TIME_INFINITE)
             return STEP_CLOSED;
         put_skip(w);
@@ -358,13 +293,13 @@ static enum step close_frame(struct walk *w, size_t from)
     return STEP_CLOSED;
 }
 
-static enum step take_fingerprint(struct walk *w, const struct range *range)
+static enum step take_fingerprint(struct walk *w, const struct recon_range *range)
 {
     const uint8_t *theirs;
-    uint8_t ours[FINGERPRINT_BYTES];
-    if (!recon_read_bytes(&w->in, FINGERPRINT_BYTES, &theirs))
+    uint8_t ours[RECON_FINGERPRINT_BYTES];
+    if (!recon_read_bytes(&w->in, RECON_FINGERPRINT_BYTES, &theirs))
         return STEP_BAD;
-    fingerprint(w, range, ours);
+    w->work += recon_hash(&w->r->config, range, &w->r->scratch, ours);
     if (memcmp(ours, theirs, sizeof ours) == 0) {
         w->skipping = true;
     } else {
@@ -374,9 +309,9 @@ static enum step take_fingerprint(struct walk *w, const struct range *range)
     return STEP_NEXT;
 }
 
-static enum step respond_list(struct walk *w, struct range *range, const uint8_t *ids, size_t n)
+static enum step respond_list(struct walk *w, struct recon_range *range, const uint8_t *ids, size_t n)
 {
-    if (w->r->config.mode == RECON_PRODUCTION && list_is_ours(w, range, ids, n)) {
+    if (is_keyed(w) && list_is_ours(w, range, ids, n)) {
         w->skipping = true;
         return STEP_NEXT;
     }
@@ -384,7 +319,7 @@ static enum step respond_list(struct walk *w, struct range *range, const uint8_t
     return STEP_KEPT;
 }
 
-static enum step take_list(struct walk *w, struct range *range)
+static enum step take_list(struct walk *w, struct recon_range *range)
 {
     uint64_t n;
     const uint8_t *ids;
@@ -398,6 +333,11 @@ static enum step take_list(struct walk *w, struct range *range)
         return STEP_BAD;
     if (w->r->config.role == RECON_RESPONDER)
         return respond_list(w, range, ids, (size_t)n);
+    if (is_keyed(w) && range->to - range->from > RECON_SCAN_MAX) { /* too many to look through for one list */
+        put_skip(w);
+        split(w, range);
+        return STEP_NEXT;
+    }
     size_t stop = compare_list(w, range, ids, (size_t)n);
     if (stop == range->to) {
         w->skipping = true;
@@ -411,7 +351,7 @@ static enum step take_list(struct walk *w, struct range *range)
     return close_frame(w, stop);
 }
 
-static enum step take_range(struct walk *w, struct range *range)
+static enum step take_range(struct walk *w, struct recon_range *range)
 {
     uint64_t mode;
     if (!recon_read_bound(&w->in, &range->upper) || !recon_read_varint(&w->in, &mode))
@@ -435,19 +375,20 @@ static enum step take_back(struct walk *w, const struct walk *before, size_t aft
     w->skipping = before->skipping;
     w->time_out = before->time_out;
     w->ranges_out = before->ranges_out;
-    return close_frame(w, w->r->config.mode == RECON_PRODUCTION ? w->prev_rank : after);
+    return close_frame(w, is_keyed(w) ? w->prev_rank : after);
 }
 
 static enum step walk_step(struct walk *w)
 {
     struct walk before = *w;
-    struct range range = {.lower = w->prev, .from = w->prev_rank};
+    struct recon_range range = {.lower = w->prev, .from = w->prev_rank};
     if (is_spent(w))
         return close_frame(w, w->prev_rank);
-    if (++w->ranges_in > RECON_RANGES_MAX && w->r->config.mode == RECON_PRODUCTION) {
+    if (++w->ranges_in > RECON_RANGES_MAX && is_keyed(w)) {
         (void)recon_fail(&w->in, "a frame has more ranges than allowed");
         return STEP_BAD;
     }
+    w->work++;
     enum step step = take_range(w, &range);
     if (step == STEP_CLOSED || step == STEP_BAD)
         return step;
@@ -470,7 +411,7 @@ static void walk_start(struct walk *w, struct buf *out)
     buf_reset(out);
     buf_put_u8(out, (uint8_t)c->mode);
     w->size = setindex_count(c->set);
-    if (c->mode == RECON_PRODUCTION) {
+    if (is_keyed(w)) {
         struct item end = {.time = w->bound};
         w->size = setindex_lower(c->set, &end);
         recon_put_varint(out, w->bound);
@@ -478,16 +419,43 @@ static void walk_start(struct walk *w, struct buf *out)
     w->mark = out->n;
 }
 
+/* The part of the set that an audit looks at: `span` items from `from` on. */
+static void audit_part(struct walk *w, struct recon_range *part)
+{
+    const struct recon_config *c = &w->r->config;
+    const struct item none = {.time = 0};
+    part->from = setindex_lower(c->set, &c->from);
+    part->from = part->from < w->size ? part->from : w->size;
+    part->to = w->size - part->from > c->span ? part->from + c->span : w->size;
+    if (item_cmp(&c->from, &none) > 0) {
+        w->prev = part->lower = (struct recon_bound){.item = c->from, .len = ID_BYTES};
+        w->skipping = true;
+    }
+    part->upper = everything;
+    w->r->next = none;
+    if (part->to == w->size)
+        return;
+    struct item pair[2];
+    setindex_items(c->set, part->to - 1, 2, pair);
+    part->upper = recon_between(&pair[0], &pair[1]);
+    w->r->next = part->upper.item;
+}
+
 void recon_initiate(struct recon *r, struct buf *out)
 {
     struct walk w = {.r = r, .bound = r->config.bound};
     assert(r->config.role == RECON_INITIATOR);
     walk_start(&w, out);
-    struct range all = {.upper = everything, .to = w.size};
-    if (r->config.mode == RECON_PRODUCTION && r->config.guess == RECON_GUESS_EQUAL && w.size >= RECON_LIST_BELOW)
-        put_fingerprint(&w, &all);
+    struct recon_range part = {.upper = everything, .to = w.size};
+    bool audit = r->config.mode == RECON_AUDIT;
+    if (audit)
+        audit_part(&w, &part);
+    put_skip(&w);
+    if (is_keyed(&w) && !audit && r->config.guess == RECON_GUESS_EQUAL && w.size >= RECON_LIST_BELOW)
+        put_fingerprint(&w, &part);
     else
-        split(&w, &all);
+        split(&w, &part);
+    r->work = w.work;
     assert(out->n < RECON_FRAME_MIN);
 }
 
@@ -495,14 +463,14 @@ static bool read_head(struct walk *w)
 {
     const struct recon_config *c = &w->r->config;
     const uint8_t *version;
-    if (c->mode == RECON_PRODUCTION && w->in.left > RECON_FRAME_MAX)
+    if (is_keyed(w) && w->in.left > RECON_FRAME_MAX)
         return recon_fail(&w->in, "a frame is longer than allowed");
     if (w->in.left == 0)
         return recon_fail(&w->in, "a frame is empty");
     if (!recon_read_bytes(&w->in, 1, &version) || *version != c->mode)
         return recon_fail(&w->in, "a frame has an unknown version byte");
     uint64_t bound;
-    if (c->mode == RECON_CONFORMANCE)
+    if (!is_keyed(w))
         return true;
     if (!recon_read_varint(&w->in, &bound))
         return false;
@@ -515,7 +483,7 @@ enum recon_status recon_input(struct recon *r, struct bytes frame, struct buf *o
     struct walk w = {.r = r, .diff = diff, .in = {.p = frame.p, .left = frame.n}};
     bool initiator = r->config.role == RECON_INITIATOR;
     assert(!initiator || diff != NULL);
-    w.in.empty_ranges = r->config.mode == RECON_CONFORMANCE;
+    w.in.empty_ranges = !is_keyed(&w);
     if (!read_head(&w)) {
         r->why = w.in.why;
         return RECON_ERROR;

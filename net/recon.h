@@ -1,9 +1,11 @@
 /*
  * Range-based set reconciliation between two peers (see MESH 4): which ids does each side lack? A pure engine:
- * frames in, frames out. The framing and the algorithm are those of Negentropy v1; one engine, two fingerprints:
+ * frames in, frames out. The framing and the algorithm are those of Negentropy v1; one engine, three fingerprints:
  *   - conformance (version byte 0x61): the sum modulo 2^256 under SHA-256, byte for byte as published;
  *   - production (version byte 0x73): LtHash of the range under BLAKE2b with a session key, so that nobody can
- *     prepare two sets that look equal. The version byte is followed by a varint, the sender's upper time bound.
+ *     prepare two sets that look equal. The version byte is followed by a varint, the sender's upper time bound;
+ *   - audit (version byte 0x74): as production, but small ranges are hashed item by item under the session key, so that
+ *     no sum that a node keeps is trusted. A session looks at a part of the set; many of them go round it.
  * The initiator keeps the state of the session; the responder keeps none and answers every frame by itself. The
  * engine never sees deltas: what to send and what to ask for comes out as a recon_diff.
  */
@@ -20,11 +22,14 @@
 #define RECON_RANGES_MAX  8192  /* ranges in one frame; also how many we send                            */
 #define RECON_HAVE_MAX    8192  /* `have` items reported for one frame; the rest comes in later rounds   */
 #define RECON_NEED_MAX    (RECON_FRAME_MAX / ID_BYTES) /* `need` ids of one frame: no more fit           */
-#define RECON_WORK_MAX    32768 /* microseconds of work for one frame, about one for each id expanded, before it is
-                                   closed with one fingerprint of everything that is left                */
-#define RECON_HASH_WORK   3     /* ... and so many for each fingerprint                                  */
+#define RECON_WORK_MAX    32768 /* work for one frame before it is closed with one fingerprint of
+                                   everything that is left                                               */
+#define RECON_SCAN_MAX    65536 /* our items in a range that one list of the peer is compared with;
+                                   a larger range is split                                               */
+#define RECON_AUDIT_RANGE 8192  /* items hashed for one fingerprint of an audit; above, the sum is used  */
+#define RECON_AUDIT_SPAN  65536 /* items of one audit                                                    */
 
-enum recon_mode { RECON_CONFORMANCE = 0x61, RECON_PRODUCTION = 0x73 };
+enum recon_mode { RECON_CONFORMANCE = 0x61, RECON_PRODUCTION = 0x73, RECON_AUDIT = 0x74 };
 enum recon_role { RECON_INITIATOR, RECON_RESPONDER };
 
 /* What the initiator expects. Likely equal: its first frame is one fingerprint of the whole set, which costs next to
@@ -44,7 +49,8 @@ struct recon_config {
     enum recon_guess guess;     /* production, initiator */
     uint8_t key[32];            /* production: the session key, the same on both sides                    */
     uint64_t bound;             /* production: items of this time and above are left out (an HLC time)    */
-    size_t work_max;            /* production: 0 stands for RECON_WORK_MAX, the most; one range is answered in any case */
+    struct item from;           /* audit, initiator: the part of the set that is looked at begins here ... */
+    size_t span;                /* ... and has so many items on this side                                  */
     size_t frame_limit;         /* bytes of a frame we send, RECON_FRAME_MIN..RECON_FRAME_MAX; 0: no limit
                                    (conformance only)                                                     */
 };
@@ -52,7 +58,8 @@ struct recon_config {
 struct recon {
     struct recon_config config; /* `bound` falls to the peer's where that is lower */
     const char *why;            /* after RECON_ERROR: a short English phrase, static */
-    size_t work;                /* what the last frame cost, in microseconds about */
+    size_t work;                /* what the last frame cost, in ids expanded: about a microsecond each */
+    struct item next;           /* audit, after recon_initiate: where the next part begins; zeros: the start */
     struct buf scratch;
 };
 

@@ -30,7 +30,7 @@ void recon_pair_close(struct recon_pair *p)
 void recon_pair_reset(struct recon_pair *p)
 {
     recon_diff_reset(&p->diff);
-    p->rounds = p->bytes = p->most_have = 0;
+    p->rounds = p->bytes = p->most_have = p->most_fruitless = 0;
     p->client_work = p->server_work = p->most_work = 0;
 }
 
@@ -78,18 +78,21 @@ enum recon_status recon_pair_run(struct recon_pair *p)
     struct recon_config config = recon_pair_config(p, RECON_INITIATOR);
     struct buf up = {0}, down = {0};
     enum recon_status status = RECON_SEND;
+    size_t fruitless = 0;
     recon_init(&client, &config);
     recon_initiate(&client, &up);
     while (status == RECON_SEND && answer(p, &up, &down) == RECON_SEND) {
         must(up.n <= p->limit && down.n <= p->limit, "a frame is over the limit");
         must(++p->rounds < ROUNDS_MAX, "no end");
         p->bytes += up.n + down.n;
-        size_t before = p->diff.have_count;
+        size_t before = p->diff.have_count, needed = p->diff.need_count;
         status = recon_input(&client, buf_view(&down), &up, &p->diff);
         p->why = client.why;
         p->client_work += client.work;
         p->most_work = most(p->most_work, client.work);
         p->most_have = most(p->most_have, p->diff.have_count - before);
+        fruitless = p->diff.have_count + p->diff.need_count > before + needed ? 0 : fruitless + 1;
+        p->most_fruitless = most(p->most_fruitless, fruitless);
     }
     recon_close(&client);
     buf_close(&up);

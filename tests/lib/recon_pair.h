@@ -19,6 +19,7 @@ struct recon_pair {
     const char *why;                  /* after RECON_ERROR */
     size_t rounds, bytes;             /* round trips; bytes of frames, both ways */
     size_t most_have;                 /* reported for one frame */
+    size_t most_fruitless;            /* frames in a row that brought no difference */
     size_t client_work, server_work, most_work; /* as recon.work; of one frame */
 };
 

@@ -2,6 +2,7 @@
  * What reconciliation of a large set may cost, asserted: round trips, bytes, ids expanded and memory, which are the same on
  * every machine. A million items; a tenth where a sanitizer makes everything slow, with the same bounds but for memory.
  */
+#include "net/engine.h"
 #include "tests/lib/recon_pair.h"
 
 #include <criterion/criterion.h>
@@ -18,6 +19,7 @@ static void expect_within(struct recon_pair *p, const struct recon_case *c, size
     cr_assert(recon_case_run(p, c, n), "%s, %zu items: other differences found", c->name, n);
     cr_expect_leq(p->rounds, c->rounds_max, "%s, %zu items: %zu round trips", c->name, n, p->rounds);
     cr_expect_leq(p->bytes, c->bytes_max, "%s, %zu items: %zu bytes", c->name, n, p->bytes);
+    cr_expect_lt(p->most_fruitless, NET_SYNC_FRUITLESS, "%s: %zu frames in a row named no difference", c->name, p->most_fruitless);
     cr_expect_leq(p->most_work, RECON_WORK_MAX + LEAF * (RECON_BUCKETS + 2), "%s: %zu ids expanded for one frame", c->name,
                   p->most_work);
 }
