@@ -205,14 +205,11 @@ static bool take_diff(struct net *n, struct link *l)
         l->differs = true;
         room = fetch_want(n, l, &d->need[i], WANT_RECON);
     }
-    for (size_t i = 0; i < d->have_count && !l->more; i++) {
-        l->differs = true;
-        l->more = l->offered == NET_SYNC_OFFERS;
-        if (l->more)
-            break;
+    for (size_t i = 0; i < d->have_count && l->offered < NET_SYNC_OFFERS; i++) {
         l->offered++;
         gossip_offer(n, l, &d->have[i]);
     }
+    l->differs |= d->have_count > 0;
     l->found += d->need_count + d->have_count;
     if (n->wants.count > wanted)
         l->rounds = 0; /* it gets on */
@@ -285,10 +282,11 @@ static bool leads_nowhere(struct net *n, struct link *l)
 /* The answer brought us to `frame`: it is sent as soon as there is room, unless the session ends here. */
 static void go_on_with(struct net *n, struct link *l, enum recon_status status, struct buf *frame)
 {
-    bool room = take_diff(n, l), useless = l->more && l->diff.need_count == 0;
-    bool cut = status == RECON_SEND && (!room || useless || l->rounds >= NET_SYNC_ROUNDS);
+    bool room = take_diff(n, l);
+    bool cut = status == RECON_SEND && (!room || l->rounds >= NET_SYNC_ROUNDS);
     bool endless = status == RECON_SEND && leads_nowhere(n, l);
     l->more |= cut || !room;
+    cut |= l->offered == NET_SYNC_OFFERS && l->diff.need_count == 0; /* it has enough to ask for; later more */
     l->differs |= endless;
     if (l->ended) {
         assert(endless); /* that was the last of its score */

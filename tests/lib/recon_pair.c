@@ -16,6 +16,7 @@ struct recon_pair recon_pair_new(void)
     return (struct recon_pair){.client = setindex_new(),
                                .server = setindex_new(),
                                .limit = RECON_FRAME_MAX,
+                               .mode = RECON_PRODUCTION,
                                .client_bound = UINT64_MAX,
                                .server_bound = UINT64_MAX};
 }
@@ -38,7 +39,9 @@ struct recon_config recon_pair_config(const struct recon_pair *p, enum recon_rol
 {
     bool client = role == RECON_INITIATOR;
     return (struct recon_config){.set = client ? p->client : p->server,
-                                 .mode = RECON_PRODUCTION,
+                                 .mode = p->mode,
+                                 .from = p->from,
+                                 .span = p->span,
                                  .role = role,
                                  .guess = p->guess,
                                  .key = {client ? p->client_key : p->server_key},
@@ -81,6 +84,7 @@ enum recon_status recon_pair_run(struct recon_pair *p)
     size_t fruitless = 0;
     recon_init(&client, &config);
     recon_initiate(&client, &up);
+    p->next = client.next;
     while (status == RECON_SEND && answer(p, &up, &down) == RECON_SEND) {
         must(up.n <= p->limit && down.n <= p->limit, "a frame is over the limit");
         must(++p->rounds < ROUNDS_MAX, "no end");

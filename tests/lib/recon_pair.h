@@ -14,9 +14,13 @@ struct recon_pair {
     size_t limit;                     /* of a frame, both ways */
     uint8_t client_key, server_key;   /* the first byte of the session key */
     enum recon_guess guess;
+    enum recon_mode mode;             /* RECON_PRODUCTION at first */
+    struct item from;                 /* RECON_AUDIT: as in recon_config */
+    size_t span;
     /* results of recon_pair_run; add up over several runs */
     struct recon_diff diff;
     const char *why;                  /* after RECON_ERROR */
+    struct item next;                 /* RECON_AUDIT: as in recon */
     size_t rounds, bytes;             /* round trips; bytes of frames, both ways */
     size_t most_have;                 /* reported for one frame */
     size_t most_fruitless;            /* frames in a row that brought no difference */
