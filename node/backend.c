@@ -248,7 +248,9 @@ static void bundle_answer(struct api_call *call, const struct node_result *r)
     if (r->why != ERR_OK || r->verdict == VERDICT_REFUSED || r->verdict == VERDICT_DEFERRED) {
         if (call->err == ERR_OK)
             call->err = r->verdict == VERDICT_DEFERRED ? ERR_AHEAD : ERR_FORM;
-        buf_printf(&call->detail, "the delta was not taken: %s", err_text(call->err));
+        buf_printf(&call->detail, "the delta was not taken: %s",
+                   call->err == ERR_INVALID ? "a delta about the charter or members comes with the bodies of its puts"
+                                            : err_text(call->err));
         return;
     }
     id_hex(hex, &r->item.id);

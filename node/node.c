@@ -183,15 +183,17 @@ static void tell_net(struct node *n, const struct batch *b, enum err failure)
     for (size_t i = 0; i < b->job.in_count; i++, q = q->next) {
         const struct store_in *in = &b->job.in[i];
         bool stored = failure == ERR_OK;
-        n->stats.rejected += stored && in->verdict == VERDICT_REFUSED;
+        /* A valid delta that lacks a body which nothing here has erased yet (see MODEL 6): asked for again, nobody's fault. */
+        bool lacking = in->verdict == VERDICT_REFUSED && in->why == ERR_INVALID;
+        n->stats.rejected += stored && in->verdict == VERDICT_REFUSED && !lacking;
         n->stats.deferred += stored && in->verdict == VERDICT_DEFERRED;
         if (q->handed_in && !(stored && in->verdict == VERDICT_NEW))
             continue;
         results[count++] = (struct net_result){
             .tag = q->handed_in ? 0 : in->tag,
             .fresh = stored && in->verdict == VERDICT_NEW,
-            .refused = stored && in->verdict == VERDICT_REFUSED,
-            .deferred = !stored || in->verdict == VERDICT_DEFERRED,
+            .refused = stored && in->verdict == VERDICT_REFUSED && !lacking,
+            .deferred = !stored || in->verdict == VERDICT_DEFERRED || lacking,
             .bodies_bad = stored && in->bodies_bad > 0,
             .item = in->item};
     }

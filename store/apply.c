@@ -12,154 +12,7 @@
 
 enum { SWEEP_PER_JOB = 4096 };
 
-/* A bundle under work, with what must live until the job ends. */
-struct incoming {
-    struct store_in *in;
-    struct bundle bundle;
-    struct delta delta;
-    struct work_delta *merged; /* NULL: refused, deferred or held before */
-};
-
-static enum err parse(const struct store *s, uint64_t now_ms, struct incoming *c)
-{
-    enum err e = bundle_parse(c->in->bundle, &c->bundle);
-    if (e == ERR_OK)
-        e = delta_parse(c->bundle.delta, &c->delta);
-    if (e != ERR_OK)
-        return e;
-    c->in->item = (struct item){.time = c->delta.time, .id = c->delta.id};
-    if (!id_eq(&c->delta.mesh, &s->mesh))
-        return ERR_MESH;
-    return hlc_ms(c->delta.time) > now_ms + MODEL_AHEAD_MAX_MS ? ERR_AHEAD : ERR_OK;
-}
-
-/* The op of the delta, loaded with its marks; NULL: nothing is known of it. */
-static struct work_op *op_at(struct work *w, const struct incoming *c, size_t i)
-{
-    assert(i < c->delta.op_count);
-    const struct op *op = &c->delta.ops[i];
-    struct id entry, id;
-    entry_id(&entry, op->kind, &op->owner, op->name);
-    op_id(&id, &c->delta.id, i);
-    struct work_entry *e = work_entry(w, &entry);
-    return e == NULL ? NULL : work_op(w, e, &id);
-}
-
-static bool body_fits(const struct incoming *c, const struct bundle_body *b)
-{
-    if (b->index >= c->delta.op_count || c->delta.ops[b->index].verb != VERB_PUT)
-        return false;
-    return body_matches(&c->delta.ops[b->index], b->body);
-}
-
-/* A delta that is held: only bodies can be new. */
-static void add_late_bodies(struct work *w, struct incoming *c)
-{
-    assert(c->merged == NULL);
-    for (size_t i = 0; i < c->bundle.body_count && w->fault == ERR_OK; i++) {
-        const struct bundle_body *b = &c->bundle.bodies[i];
-        if (!body_fits(c, b)) {
-            c->in->bodies_bad++;
-            continue;
-        }
-        struct work_op *x = op_at(w, c, b->index);
-        if (x == NULL || !x->held) {
-            work_corrupt(w);
-        } else if ((x->mark.flags & OP_BODY) == 0 && x->mark.erased == 0) {
-            merge_body(w, x, b->body);
-            c->in->bodies_new++;
-        }
-    }
-    c->in->verdict = VERDICT_KNOWN;
-}
-
-static bool is_erased(struct work *w, const struct incoming *c, size_t i)
-{
-    const struct work_op *x = op_at(w, c, i);
-    return x != NULL && x->mark.erased > 0;
-}
-
-/* Every put that lacks its body was erased. */
-static bool lacks_only_erased(struct work *w, const struct incoming *c, const struct bytes *bodies)
-{
-    for (size_t i = 0; i < c->delta.op_count; i++)
-        if (c->delta.ops[i].verb == VERB_PUT && bodies[i].p == NULL && !is_erased(w, c, i))
-            return false;
-    return true;
-}
-
-/* The delete that erased a body may reach it through a writer whom a statement of this very delta grants: the delta
- * is tried as if it were held, on what is committed, and the trial is thrown away. */
-static bool erased_if_held(struct work *w, const struct incoming *c, const struct bytes *bodies)
-{
-    bool states = false;
-    for (size_t i = 0; i < c->delta.op_count; i++)
-        states |= c->delta.ops[i].verb == VERB_STATEMENT;
-    if (!states)
-        return false;
-    struct store *s = w->store;
-    struct policy kept = policy_copy(&s->policy);
-    struct work trial;
-    work_init(&trial, s, NULL);
-    merge_add(&trial, &(struct merge_delta){.delta = &c->delta, .sig = c->bundle.sig, .bodies = bodies});
-    merge_settle(&trial);
-    bool good = trial.fault == ERR_OK && lacks_only_erased(&trial, c, bodies);
-    work_close(&trial);
-    policy_close(&s->policy);
-    s->policy = kept;
-    return good;
-}
-
-/* A delta of kind 5 or 6 comes with its bodies, but for those that a held delete of the owner erased (see MODEL 6). */
-static bool bodies_complete(struct work *w, const struct incoming *c, const struct bytes *bodies)
-{
-    assert(c->delta.op_count > 0 && c->delta.op_count <= MODEL_DELTA_OPS_MAX);
-    if (!kind_is_policy(c->delta.ops[0].kind))
-        return true;
-    return lacks_only_erased(w, c, bodies) || erased_if_held(w, c, bodies);
-}
-
-static enum err add_delta(struct work *w, struct incoming *c)
-{
-    assert(c->merged == NULL);
-    assert(id_eq(&c->delta.mesh, &w->store->mesh));
-    struct store_in *in = c->in;
-    enum err e = w->store->trusting ? ERR_OK : delta_verify(&c->delta.id, &c->delta.author, c->bundle.sig);
-    if (e != ERR_OK)
-        return e;
-    struct bytes *bodies = arena_alloc(&w->arena, c->delta.op_count * sizeof *bodies);
-    for (size_t i = 0; i < c->bundle.body_count; i++) {
-        const struct bundle_body *b = &c->bundle.bodies[i];
-        if (body_fits(c, b))
-            bodies[b->index] = b->body;
-        else
-            in->bodies_bad++;
-    }
-    if (!bodies_complete(w, c, bodies))
-        return ERR_INVALID;
-    c->merged = merge_add(w, &(struct merge_delta){.delta = &c->delta, .sig = c->bundle.sig, .bodies = bodies});
-    for (size_t i = 0; i < c->merged->op_count; i++)
-        in->bodies_new += (c->merged->ops[i]->mark.flags & OP_BODY) != 0;
-    return ERR_OK;
-}
-
-static void apply_in(struct work *w, uint64_t now_ms, struct incoming *c)
-{
-    struct store_in *in = c->in;
-    in->bodies_new = in->bodies_bad = 0;
-    in->item = (struct item){0};
-    in->why = parse(w->store, now_ms, c);
-    if (in->why == ERR_OK && work_delta(w, &c->delta.author, &c->delta.id) != NULL)
-        add_late_bodies(w, c);
-    else if (in->why == ERR_OK)
-        in->why = add_delta(w, c);
-    if (in->why != ERR_OK)
-        in->verdict = in->why == ERR_AHEAD ? VERDICT_DEFERRED : VERDICT_REFUSED;
-    merge_settle(w);
-    policy_refresh(w);
-}
-
-/* ---- the rest of the batch ---- */
+/* ---- the batch ---- */
 
 static void count_deltas(const struct work *w, struct stats_row *stats)
 {
@@ -270,9 +123,13 @@ static void give_results(const struct work *w, struct store_job *job, const stru
 
 static void give_verdicts(const struct incoming *list, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (list[i].merged != NULL)
-            list[i].in->verdict = (list[i].merged->row.flags & DELTA_IN_SET) != 0 ? VERDICT_NEW : VERDICT_ASIDE;
+    for (size_t i = 0; i < n; i++) {
+        struct store_in *in = list[i].in;
+        if (in->why != ERR_OK)
+            in->verdict = in->why == ERR_AHEAD ? VERDICT_DEFERRED : VERDICT_REFUSED;
+        else if (list[i].merged != NULL)
+            in->verdict = (list[i].merged->row.flags & DELTA_IN_SET) != 0 ? VERDICT_NEW : VERDICT_ASIDE;
+    }
 }
 
 enum err store_apply(struct store *s, struct store_job *job)
@@ -290,8 +147,10 @@ enum err store_apply(struct store *s, struct store_job *job)
     w.fault = e;
     for (size_t i = 0; i < job->in_count && w.fault == ERR_OK; i++) {
         list[i].in = &job->in[i];
-        apply_in(&w, job->now_ms, &list[i]);
+        incoming_apply(&w, job->now_ms, &list[i]);
     }
+    if (w.fault == ERR_OK)
+        incoming_again(&w, list, job->in_count);
     write_all(&w, job, &own);
     e = w.fault == ERR_OK ? commit(&w) : w.fault;
     if (e == ERR_OK) {
@@ -303,10 +162,8 @@ enum err store_apply(struct store *s, struct store_job *job)
         for (size_t i = 0; i < job->write_count; i++)
             job->writes[i].why = e;
     }
-    for (size_t i = 0; i < job->in_count; i++) {
-        bundle_close(&list[i].bundle);
-        delta_close(&list[i].delta);
-    }
+    for (size_t i = 0; i < job->in_count; i++)
+        incoming_close(&list[i]);
     free(own.items);
     free(list);
     work_close(&w);

@@ -222,6 +222,20 @@ void policy_operator_stated(struct work *w, const struct key *k);
 SOUK_MUST_USE enum err policy_load(struct store *s);
 SOUK_MUST_USE enum err sweep_load(struct store *s);
 
+/* ---- incoming.c: deltas from elsewhere ---- */
+/* A bundle under work, with what must live until the job ends. Zero-initialise, set `in`. */
+struct incoming {
+    struct store_in *in;
+    struct bundle bundle;
+    struct delta delta;
+    struct work_delta *merged; /* NULL: refused, deferred or held before */
+    struct bytes *bodies;      /* one an op, in the arena of the work; set once the signature holds */
+};
+void incoming_apply(struct work *w, uint64_t now_ms, struct incoming *c);
+/* Once all of a job is merged: takes those that lacked a body where all they lack proves to be erased. */
+void incoming_again(struct work *w, struct incoming *list, size_t n);
+void incoming_close(struct incoming *c);
+
 /* ---- read.c ---- */
 /* store_bundle, as of a snapshot (NULL: now). */
 SOUK_MUST_USE enum err read_bundle(struct kv *kv, const struct kv_snapshot *snap, const struct id *delta, struct buf *out);

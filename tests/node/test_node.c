@@ -344,6 +344,39 @@ Test(node, bundles_handed_in)
     rig_close(&r);
 }
 
+/* Erased history may come in any order: who relays a valid delta is never punished for it. */
+Test(node, a_delta_that_waits_for_what_erased_its_body_is_not_rejected)
+{
+    struct rig r;
+    struct gen_author founder;
+    struct buf bundle = {0}, later_one = {0}, body = {0};
+    struct node_stats stats;
+    struct id put;
+    uint64_t time = CLOCK_MS << 16;
+    rig_open(&r);
+    gen_author(&founder, 1);
+    gen_body_text(&body, "role", time, "guest");
+    struct gen_op op = {.verb = VERB_PUT, .kind = KIND_MEMBER, .name = "m", .body = buf_view(&body), .travel = GEN_WITHHELD};
+    put = gen_one(&bundle, &r.mesh, &founder, time, &op);
+    struct gen_op gone = {.verb = VERB_DELETE, .kind = KIND_MEMBER, .name = "m", .parents = &put, .parent_count = 1};
+    (void)gen_one(&later_one, &r.mesh, &founder, time + 1, &gone);
+    struct node_result lacking = hand_in(&r, buf_view(&bundle));
+    cr_assert_eq(lacking.verdict, VERDICT_REFUSED);
+    cr_assert_eq(lacking.why, ERR_INVALID);
+    node_stats(r.node, &stats);
+    cr_assert_eq(stats.rejected, 0, "refused for good is another thing");
+    cr_assert_eq(hand_in(&r, buf_view(&later_one)).verdict, VERDICT_NEW);
+    cr_assert_eq(hand_in(&r, buf_view(&bundle)).verdict, VERDICT_NEW);
+    bundle.n--;
+    cr_assert_eq(hand_in(&r, buf_view(&bundle)).verdict, VERDICT_REFUSED);
+    node_stats(r.node, &stats);
+    cr_assert_eq(stats.rejected, 1);
+    buf_close(&bundle);
+    buf_close(&later_one);
+    buf_close(&body);
+    rig_close(&r);
+}
+
 /* More deltas than one commit judges anew are waiting when the mesh opens: the node goes on until all are in. */
 Test(node, a_policy_change_is_worked_off_without_further_input)
 {

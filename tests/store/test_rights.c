@@ -209,6 +209,119 @@ EACH_BACKEND(a_charter_erased_through_its_own_grant_still_counts)
     buf_close(&body);
 }
 
+/* A delta by the founder that grants `writer` and puts the charter, its body withheld. */
+static struct id stating(const struct test_store *t, struct buf *out, const struct key *writer, uint64_t time, struct bytes body,
+                         enum gen_travel travel)
+{
+    struct grant grant = {.key = *writer, .epoch = 0, .granted = true};
+    struct gen_op ops[2] = {
+        {.verb = VERB_STATEMENT, .kind = KIND_CHARTER, .name = TEST_MESH, .grants = &grant, .grant_count = 1},
+        {.verb = VERB_PUT, .kind = KIND_CHARTER, .name = TEST_MESH, .body = body, .travel = travel}};
+    struct gen_delta d = {.mesh = &t->mesh, .author = &t->founder, .time = time, .op_count = 2, .ops = ops};
+    struct id id, put;
+    gen_bundle(out, &d, &id);
+    op_id(&put, &id, 1);
+    return put;
+}
+
+static struct id charter_edit(const struct test_store *t, struct buf *out, const struct gen_author *by, uint64_t time,
+                              struct bytes body, const struct id *parent)
+{
+    struct gen_op op = {.verb = VERB_PUT, .kind = KIND_CHARTER, .owner = &t->founder.key, .name = TEST_MESH, .body = body,
+                        .travel = GEN_WITHHELD, .parents = parent, .parent_count = 1};
+    return gen_one(out, &t->mesh, by, time, &op);
+}
+
+static void swap_ids(struct id *a, struct id *b)
+{
+    struct id kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* One job of several bundles. */
+static void apply_together(struct test_store *t, struct store_in *in, size_t n)
+{
+    struct store_job job = {.now_ms = t->now_ms, .rng = &t->rng, .in_count = n, .in = in};
+    cr_assert_eq(store_apply(t->store, &job), ERR_OK);
+    store_job_close(&job);
+}
+
+/* The founder states O and puts P, states Q and puts R. Q edits P, O edits R, and the founder deletes both edits: P is
+ * erased through Q, whom the other delta states, and R through O. Whoever comes later gets both without a body. */
+EACH_BACKEND(charters_erased_through_each_others_grants_are_taken_together)
+{
+    struct gen_author o, q;
+    struct buf body = {0}, bundles[5] = {{0}};
+    struct id puts[2], edits[2];
+    uint64_t time = hlc_from_ms(t->now_ms);
+    gen_author(&o, 2);
+    gen_author(&q, 3);
+    gen_body_text(&body, "admission", 5, "open");
+    puts[0] = stating(t, &bundles[0], &o.key, time - 9, buf_view(&body), GEN_WITHHELD);
+    puts[1] = stating(t, &bundles[1], &q.key, time - 8, buf_view(&body), GEN_WITHHELD);
+    edits[0] = charter_edit(t, &bundles[2], &q, time - 7, buf_view(&body), &puts[0]);
+    edits[1] = charter_edit(t, &bundles[3], &o, time - 6, buf_view(&body), &puts[1]);
+    if (id_cmp(&edits[0], &edits[1]) > 0)
+        swap_ids(&edits[0], &edits[1]);
+    struct gen_op gone = {.verb = VERB_DELETE, .kind = KIND_CHARTER, .name = TEST_MESH, .parents = edits, .parent_count = 2};
+    gen_one(&bundles[4], &t->mesh, &t->founder, time - 5, &gone);
+    for (size_t i = 5; i-- > 2;)
+        cr_assert_eq(test_apply(t, buf_view(&bundles[i])), VERDICT_NEW);
+    for (size_t i = 0; i < 2; i++)
+        cr_assert_eq(test_apply_in(t, buf_view(&bundles[i])).why, ERR_INVALID, "alone it lacks a body that nothing erased");
+    struct store_in in[3] = {{.bundle = buf_view(&bundles[1])}, {.bundle = buf_view(&bundles[0])}, {.bundle = buf_view(&bundles[1])}};
+    apply_together(t, in, 3);
+    cr_assert_eq(in[0].verdict, VERDICT_NEW);
+    cr_assert_eq(in[1].verdict, VERDICT_NEW);
+    test_expect_sound(t);
+    struct test_store early; /* held both while they had their bodies */
+    struct buf whole[2] = {{0}};
+    test_store_open(&early, BACKEND_MEM);
+    stating(t, &whole[0], &o.key, time - 9, buf_view(&body), GEN_SENT);
+    stating(t, &whole[1], &q.key, time - 8, buf_view(&body), GEN_SENT);
+    for (size_t i = 0; i < 5; i++)
+        (void)test_apply(&early, buf_view(i < 2 ? &whole[i] : &bundles[i]));
+    for (size_t i = 2; i < 4; i++)
+        (void)test_apply(&early, buf_view(&bundles[i])); /* after the delete that erased their bodies */
+    struct id here = test_digest(t), there = test_digest(&early), x = test_state(t), y = test_state(&early);
+    cr_assert(id_eq(&here, &there));
+    cr_assert(id_eq(&x, &y));
+    test_store_close(&early);
+    for (size_t i = 0; i < 5; i++)
+        buf_close(&bundles[i]);
+    buf_close(&whole[0]);
+    buf_close(&whole[1]);
+    buf_close(&body);
+}
+
+/* In order of time an erased put comes before the delete that erased it: one job takes both. */
+EACH_BACKEND(an_erased_member_entry_comes_with_its_delete)
+{
+    struct buf body = {0}, bundles[2] = {{0}};
+    struct id put;
+    uint64_t time = hlc_from_ms(t->now_ms);
+    char hex[ID_HEX_SIZE];
+    key_hex(hex, &t->founder.key);
+    gen_body_text(&body, "role", 5, "guest");
+    struct gen_op op = {.verb = VERB_PUT, .kind = KIND_MEMBER, .name = hex, .body = buf_view(&body), .travel = GEN_WITHHELD};
+    put = gen_one(&bundles[0], &t->mesh, &t->founder, time - 2, &op);
+    struct gen_op gone = {.verb = VERB_DELETE, .kind = KIND_MEMBER, .name = hex, .parents = &put, .parent_count = 1};
+    gen_one(&bundles[1], &t->mesh, &t->founder, time - 1, &gone);
+    struct store_in in[3] = {{.bundle = buf_view(&bundles[0])}, {.bundle = buf_view(&bundles[0])}, {.bundle = buf_view(&bundles[1])}};
+    apply_together(t, in, 1);
+    cr_assert_eq(in[0].verdict, VERDICT_REFUSED);
+    cr_assert_eq(in[0].why, ERR_INVALID);
+    apply_together(t, in, 3);
+    cr_assert_eq(in[0].verdict, VERDICT_NEW);
+    cr_assert_eq(in[1].verdict, VERDICT_KNOWN);
+    cr_assert_eq(in[2].verdict, VERDICT_NEW);
+    test_expect_sound(t);
+    buf_close(&bundles[0]);
+    buf_close(&bundles[1]);
+    buf_close(&body);
+}
+
 Test(store, a_joiner_learns_the_founder_later)
 {
     struct test_store full, t;
