@@ -95,20 +95,27 @@ same "kill -9"
 [[ $(status c .entries.model) -ge 1500 ]] || fail "c lacks rows of the import"
 await 60 "all are connected" each_sees 5
 
-say "a machine changes its address"
-at d ip addr del 10.77.0.4/24 dev eth0
-at d ip addr add 10.77.0.14/24 dev eth0
-put d moved-d
+say "two machines change their addresses, one of them the one that all the others were given"
+for i in 1 4; do
+    n=${public[$((i - 1))]}
+    at $n ip addr del 10.77.0.$i/24 dev eth0
+    at $n ip addr add 10.77.0.1$i/24 dev eth0
+    put $n moved-$n
+done
 put e moved-e
-same "the change of address"
-new_address() { [[ $(status a ".peers[] | select(.id == \"$(field d id)\") | .address") == 10.77.0.14:7071 ]]; }
-await 30 "a knows the new address" new_address
-new_entry() { on e get node node-d -o json | jq -e '.node.mesh_addresses == ["10.77.0.14:7071"]' >/dev/null; }
-await 40 "so does the catalogue" new_entry
-same "the new entry of d"
+same "the change of addresses"
+new_address() { [[ $(status e ".peers[] | select(.id == \"$(field d id)\") | .address") == 10.77.0.14:7071 ]]; }
+await 60 "e knows the new address of d" new_address
+new_entries() {
+    for i in 1 4; do
+        on b get node "node-${public[$((i - 1))]}" -o json | jq -e ".node.mesh_addresses == [\"10.77.0.1$i:7071\"]" >/dev/null || return 1
+    done
+}
+await 60 "so does the catalogue" new_entries
+same "the new entries"
 
 for n in "${all[@]}"; do
-    for name in first others-b alone-f around-a around-b half-c half-f while-killed after-killed moved-d moved-e; do
+    for name in first others-b alone-f around-a around-b half-c half-f while-killed after-killed moved-a moved-d moved-e; do
         has "$n" $name || fail "$name is not on $n"
     done
 done
