@@ -70,8 +70,8 @@ static bool find_peer(struct backend *b, const char *text, enum net_event_kind k
     for (size_t i = 0; i < n && length >= 4; i++) {
         char hex[ID_HEX_SIZE];
         key_hex(hex, &peers[i].id);
-        bool named = kind == NET_PEER_REMOVE && strcmp(peers[i].address, text) == 0;
-        if (named || (length < ID_HEX_SIZE && strncmp(hex, text, length) == 0)) {
+        bool known = !key_eq(&peers[i].id, &(struct key){{0}}), named = kind == NET_PEER_REMOVE && strcmp(peers[i].address, text) == 0;
+        if (named || (known && length < ID_HEX_SIZE && strncmp(hex, text, length) == 0)) {
             *out = peers[i].id;
             found++;
         }
@@ -87,9 +87,9 @@ static void admin_peer(struct backend *b, struct api_call *call, enum net_event_
     const char *id = backend_text_member(call, "id", &root);
     if (id == NULL)
         return;
-    bool found = find_peer(b, id, kind, &key);
+    bool found = find_peer(b, id, kind, &key), keyless = found && key_eq(&key, &(struct key){{0}});
     if (found)
-        tell_net(b, (struct net_event){.kind = kind, .peer = key, .addr = strchr(id, ':') != NULL ? id : NULL});
+        tell_net(b, (struct net_event){.kind = kind, .peer = key, .addr = keyless ? id : NULL});
     else
         buf_printf(&call->detail, "no single peer has an id that starts with \"%.64s\"; souk peer ls shows them", id);
     json_decref(root);

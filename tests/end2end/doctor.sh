@@ -71,6 +71,7 @@ doctor a
 expect 'blocked port' warn '10.77.0.6:7071: that machine answers, but what is sent to this port is dropped' 'open TCP port 7071'
 doctor g && fail "a node that reaches nobody is not well"
 expect partition FAIL '1 of 1 known nodes out of reach' 'ip route'
+on g peer ban 00000000 2>/dev/null && fail "a peer without a key has no id to be named by"
 on g peer rm 10.77.0.99:7071 || fail "peer rm by address"
 [[ $(on g peer ls -o json) == '[]' ]] || fail "the peer is still there"
 undrop g
