@@ -113,35 +113,11 @@ bool book_banned(const struct net *n, const struct peer *p)
     return p->banned_until_ms > n->now_ms;
 }
 
-static bool forgettable(const struct net *n, const struct peer *p)
-{
-    return !p->pinned && p->link == NULL && p->dial == 0 && !book_banned(n, p);
-}
-
-/* The least useful row that may be forgotten: lowest score, then longest unseen, then oldest. */
-static struct peer *least_useful(struct net *n)
-{
-    struct peer *worst = NULL;
-    for (size_t i = 0; i < n->book_count; i++) {
-        struct peer *p = n->book[i];
-        if (!forgettable(n, p))
-            continue;
-        if (worst == NULL || p->score < worst->score || (p->score == worst->score && p->seen_ms < worst->seen_ms))
-            worst = p;
-    }
-    return worst;
-}
-
 struct peer *book_add(struct net *n)
 {
     assert(n->book_count <= NET_BOOK_MAX);
-    if (n->book_count == NET_BOOK_MAX) {
-        struct peer *worst = least_useful(n);
-        if (worst == NULL)
-            return NULL;
-        assert(!worst->pinned && worst->link == NULL);
-        book_remove(n, worst);
-    }
+    if (n->book_count == NET_BOOK_MAX && !book_makes_room(n))
+        return NULL;
     struct peer *p = mem_zalloc(sizeof *p);
     p->serial = n->serial++;
     p->next_dial_ms = n->now_ms;
@@ -166,11 +142,12 @@ void book_remove(struct net *n, struct peer *p)
 /* PROTOCOL 2.7: A failed dial waits 1 s, then twice as long each time up to 30 s, give or take a fifth. */
 void book_failed(struct net *n, struct peer *p)
 {
-    uint64_t wait = (uint64_t)NET_BACKOFF_MIN_MS << (p->fails < 5 ? p->fails : 5);
+    uint64_t wait = (uint64_t)NET_BACKOFF_MIN_MS << (p->fails < 9 ? p->fails : 9);
+    uint64_t most = p->crowded ? NET_BACKOFF_FULL_MS : NET_BACKOFF_MAX_MS;
     p->fails += p->fails < 100;
     p->dial = 0;
     assert(wait >= NET_BACKOFF_MIN_MS);
-    p->next_dial_ms = n->now_ms + net_jitter(n, wait < NET_BACKOFF_MAX_MS ? wait : NET_BACKOFF_MAX_MS);
+    p->next_dial_ms = n->now_ms + net_jitter(n, wait < most ? wait : most);
 }
 
 void book_score(struct net *n, struct peer *p, enum net_scored why)
@@ -190,33 +167,7 @@ void book_score(struct net *n, struct peer *p, enum net_scored why)
         link_close(n, p->link, REASON_BANNED, NULL);
 }
 
-/* ---- learning ------------------------------------------------------------------------------------------------------- */
-
-static size_t learned_from(const struct net *n, const struct key *source)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < n->book_count; i++)
-        count += !n->book[i]->pinned && n->book[i]->link == NULL && key_eq(&n->book[i]->source, source);
-    return count;
-}
-
-void book_learn(struct net *n, const struct link *from, const struct key *key, const char *addr)
-{
-    enum addr_kind kind = addr_classify(addr);
-    if (key_eq(key, &n->self.key) || (kind != ADDR_PLAIN && !(kind == ADDR_LOOPBACK && from->local)))
-        return;
-    struct peer *p = book_by_key(n, key);
-    if (p == NULL && book_by_addr(n, addr) == NULL && learned_from(n, &from->conn.remote) < NET_LEARNED_MAX &&
-        (p = book_add(n)) != NULL) {
-        p->has_key = p->key_required = true;
-        p->key = *key;
-        p->source = from->conn.remote;
-        /* The greater key waits a moment, so that two who hear of each other do not dial at once. */
-        p->next_dial_ms = n->now_ms + rng_below(&n->rng, 50) + (key_cmp(&n->self.key, key) > 0 ? NET_BACKOFF_MIN_MS : 0);
-    }
-    if (p != NULL && p->link == NULL && p->dial == 0 && (p->addr[0] == 0 || (!p->pinned && p->fails >= 3)))
-        (void)snprintf(p->addr, sizeof p->addr, "%s", addr);
-}
+/* ---- whose row it is --------------------------------------------------------------------------------------------- */
 
 /* Two rows turned out to be one node: the row with the key takes over what the dialed one knew. */
 static void join_rows(struct net *n, struct peer *p, struct peer *dialed)
@@ -348,6 +299,12 @@ void book_operator(struct net *n, const struct net_event *e)
 
 /* ---- dialing --------------------------------------------------------------------------------------------------------- */
 
+bool book_may_dial(const struct net *n, const struct peer *p)
+{
+    return p->dial == 0 && p->addr[0] != 0 && p->link == NULL && !p->self && !p->expelled &&
+           !book_banned(n, p) && p->next_dial_ms <= n->now_ms;
+}
+
 /* When this row is due: to be dialed, or to be given up on. `room`: for one more learned peer. */
 static uint64_t due_at(const struct peer *p, bool room)
 {
@@ -358,7 +315,7 @@ static uint64_t due_at(const struct peer *p, bool room)
     return p->next_dial_ms > p->banned_until_ms ? p->next_dial_ms : p->banned_until_ms;
 }
 
-static size_t dialing(const struct net *n)
+size_t book_dialing(const struct net *n)
 {
     size_t count = 0;
     for (size_t i = 0; i < n->book_count; i++)
@@ -366,9 +323,10 @@ static size_t dialing(const struct net *n)
     return count;
 }
 
+/* In an overlay the heartbeat chooses. */
 static bool room_for_learned(const struct net *n)
 {
-    return links_up(n) + dialing(n) < NET_LINKS_TARGET;
+    return !n->wide && links_up(n) + book_dialing(n) < NET_FULL_MESH;
 }
 
 uint64_t book_deadline(const struct net *n)
@@ -382,7 +340,7 @@ uint64_t book_deadline(const struct net *n)
     return at;
 }
 
-static void dial(struct net *n, struct peer *p)
+void book_dial(struct net *n, struct peer *p)
 {
     assert(p->dial == 0 && p->link == NULL && addr_classify(p->addr) != ADDR_BAD);
     p->dial = ++n->dial_count;
@@ -402,6 +360,7 @@ static void dial_timed_out(struct net *n, struct peer *p)
 
 void book_tick(struct net *n)
 {
+    book_trim(n);
     for (size_t i = 0; i < n->book_count; i++) {
         struct peer *p = n->book[i];
         if (due_at(p, room_for_learned(n)) > n->now_ms)
@@ -409,6 +368,6 @@ void book_tick(struct net *n)
         if (p->dial != 0)
             dial_timed_out(n, p);
         else
-            dial(n, p);
+            book_dial(n, p);
     }
 }

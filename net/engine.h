@@ -1,7 +1,8 @@
 /*
  * The inside of struct net, shared by the files that make the mesh engine: net.c (events, actions, timers), book.c
- * (addresses and keys), links.c (connections), session.c (messages), gossip.c (broadcast), fetch.c (asking and serving), sync.c (repair),
- * copy.c (progress).
+ * (addresses and keys), learn.c (addresses of others), keep.c (the book across restarts), links.c (connections), session.c
+ * (messages), overlay.c (who sends whole deltas to whom), late.c (ids without a delta), gossip.c (broadcast), fetch.c (asking
+ * and serving), sync.c (repair), copy.c (progress).
  * Private to net/. The bounds stand here and in PROTOCOL 6.
  */
 #ifndef SOUK_NET_ENGINE_H
@@ -15,12 +16,38 @@
 
 /* ---- bounds ------------------------------------------------------------------------------------------------------ */
 
-#define NET_LINKS_TARGET    12          /* learned peers are dialed below this many links           */
+#define NET_FULL_MESH       12          /* up to so many known peers each is linked to each          */
+#define NET_FULL_MESH_LEAVE 10          /* ... again when no more than so many are known            */
 #define NET_LINKS_MAX       24          /* sessions; one more hears PEERS and CLOSE                 */
 #define NET_HALF_OPEN_MAX   32          /* connections without a finished handshake                 */
 #define NET_BOOK_MAX        128         /* peers remembered, pinned ones included                   */
 #define NET_PINNED_MAX      64
-#define NET_LEARNED_MAX     16          /* peers remembered from one source                         */
+#define NET_PASSIVE_MAX     30          /* ... known by their address alone                         */
+#define NET_LEARNED_MAX     16          /* ... from one source                                      */
+#define NET_GROUP_MAX       2           /* ... of one network, from sources that proved nothing yet */
+#define NET_STAINED_MAX     64          /* ... for their negative score alone                       */
+#define NET_PROVEN_SCORE    10          /* a source with this score proved something                */
+#define NET_GROUP_TEXT      72          /* bytes of the name of a network                           */
+
+#define NET_DEGREE_LOW      4           /* an overlay: fewer links are mended at once               */
+#define NET_DEGREE          6           /* ... so many are sought                                   */
+#define NET_DEGREE_HIGH     12          /* ... above this accepted ones are closed                  */
+#define NET_OUTBOUND_MIN    2           /* ... so many of them dialed by this node                  */
+#define NET_EAGER_IN        3           /* ... so many keep sending whole deltas                    */
+#define NET_EAGER_OUT_MAX   12          /* ... at most so many are sent whole deltas                */
+#define NET_BEAT_MS         1000        /* heartbeat, jittered by a fifth                           */
+#define NET_PRUNE_MS        60000       /* back-off of PRUNE                                        */
+#define NET_SETTLED_MS      30000       /* a session is not closed for another before               */
+#define NET_QUIET_MS        2000        /* a PING unanswered for this long: not counted on          */
+#define NET_IDS_MS          40          /* ids to a peer that wants no more leave within 50 ms      */
+#define NET_LATE_MS         100         /* an id without its delta: ask                             */
+#define NET_LATE_AGAIN_MS   400         /* ... and another peer                                     */
+#define NET_LATE_TRIES      8
+#define NET_LATE_MAX        4096        /* ids that wait so                                         */
+#define NET_LATE_FRESH_MS   60000       /* an older delta grafts no link                            */
+#define NET_DONTWANT_MIN    2048        /* a delta this large is refused to others once it came     */
+#define NET_DONTWANT_BURST  16          /* such messages to one peer ...                            */
+#define NET_DONTWANT_RATE   8           /* ... each second                                          */
 
 #define NET_HANDSHAKE_MS    10000       /* from the connection to UP                                */
 #define NET_DIAL_MS         15000
@@ -29,6 +56,7 @@
 #define NET_PEERS_MS        60000       /* addresses are told again, jittered                       */
 #define NET_BACKOFF_MIN_MS  1000
 #define NET_BACKOFF_MAX_MS  30000
+#define NET_BACKOFF_FULL_MS 300000      /* ... of a peer that had no free link                      */
 #define NET_BAN_MS          600000      /* of a peer that lost all score                            */
 #define NET_STABLE_MS       10000       /* a session this long resets the back-off                  */
 
@@ -125,6 +153,8 @@ struct peer {
     char addr[NET_ADDR_MAX];    /* "HOST:PORT"; "" : unknown */
     char told[NET_ADDR_MAX];    /* the address it advertises, for others; "" : none */
     bool pinned, self;
+    bool crowded;               /* it had no free link the last time */
+    bool proved;                /* there was a session with this key */
     uint64_t banned_until_ms;   /* UINT64_MAX: by the operator */
     bool expelled;              /* its key was removed from the mesh */
     int64_t score;
@@ -137,6 +167,7 @@ struct peer {
     uint64_t dial;              /* under way until proved or failed; 0: none */
     uint64_t dial_ms;           /* when it gives up */
     struct key source;          /* who told us; zero: the operator or the peer itself */
+    bool sure_source;           /* ... and had proved something, or is near */
     uint64_t seen_ms;
     uint64_t serial;            /* orders rows */
     struct link *link;          /* the session, from its proof on */
@@ -164,7 +195,15 @@ struct link {
     struct bucket push, frames, control;
     /* gossip */
     struct recent known;
-    struct buf offers;          /* items that leave in the next IHAVE */
+    struct buf offers;          /* items that leave in the next IHAVE ... */
+    uint64_t offers_ms;         /* ... at this time */
+    struct buf dont;            /* ids that leave in the next IDONTWANT */
+    struct bucket dont_out;
+    /* overlay */
+    bool in_lazy, out_lazy;     /* it sends, or is sent, ids instead of deltas */
+    uint64_t in_pruned_ms;      /* until then GRAFT is not sent but at need */
+    uint64_t in_refused_ms;     /* ... not at all: it refused */
+    uint64_t out_refused_ms;    /* until then its GRAFT is refused */
     /* fetch */
     struct idqueue ask;         /* ids to ask of this peer */
     size_t asked;               /* ids asked and not answered */
@@ -215,6 +254,13 @@ struct load {
 struct author_bucket {
     struct key author;
     struct bucket bucket;
+};
+
+/* An id whose delta has not come. */
+struct late {
+    struct id id;
+    uint64_t due_ms;
+    unsigned tries;
 };
 
 /* A delta some of whose bodies the store misses. */
@@ -280,6 +326,9 @@ struct net {
     struct net_stranger strangers[NET_STRANGERS_KEPT]; /* oldest first */
     size_t stranger_count;
     struct buf application;     /* of a newcomer; empty: none */
+    bool wide;                  /* more peers are known than a full mesh may have */
+    uint64_t beat_ms;
+    struct buf late, again;     /* struct late, each by increasing due_ms */
     struct net_stats stats;
 };
 
@@ -305,8 +354,10 @@ struct peer *book_by_addr(struct net *n, const char *addr);
 struct peer *book_by_dial(struct net *n, uint64_t dial);
 struct peer *book_add(struct net *n); /* NULL: full and nobody to forget */
 void book_remove(struct net *n, struct peer *p);
-void book_learn(struct net *n, const struct link *from, const struct key *key, const char *addr);
 void book_failed(struct net *n, struct peer *p);
+void book_dial(struct net *n, struct peer *p);
+bool book_may_dial(const struct net *n, const struct peer *p); /* now, room aside */
+size_t book_dialing(const struct net *n);
 bool book_banned(const struct net *n, const struct peer *p);
 /* The row that an identity belongs to: found, made, or joined with the row that was dialed. NULL: no room. */
 struct peer *book_claim(struct net *n, struct peer *dialed, const struct key *key);
@@ -314,6 +365,15 @@ void book_operator(struct net *n, const struct net_event *e);
 uint64_t book_deadline(const struct net *n);
 void book_tick(struct net *n);
 void book_score(struct net *n, struct peer *p, enum net_scored why); /* p may be NULL */
+
+/* ---- learn.c: addresses of others ------------------------------------------------------------------------------------- */
+void book_learn(struct net *n, const struct link *from, const struct key *key, const char *addr);
+bool peer_passive(const struct peer *p); /* known by its address alone */
+bool peer_proven(const struct peer *p);  /* what it tells is trusted further */
+bool addr_private(const char *addr);     /* of a network that is not the Internet */
+void addr_group(const char *addr, char out[NET_GROUP_TEXT]); /* its network: /24, /48 or the end of a name */
+void book_trim(struct net *n);           /* no more passive rows than may be */
+bool book_makes_room(struct net *n);     /* a row that matters least is forgotten; false: none may be */
 
 /* ---- notes.c: what the operator is told of peers --------------------------------------------------------------------- */
 int64_t note_points(enum net_scored why); /* of NET_SCORED_FRESH to NET_SCORED_GONE */
@@ -334,6 +394,7 @@ void link_close(struct net *n, struct link *l, enum wire_reason reason, const ch
 void link_ended(struct net *n, struct link *l); /* its connection is CONN_CLOSED: everybody lets go of it */
 void links_input(struct net *n, const struct net_event *e);
 bool links_next(struct net *n, struct net_action *a);
+bool link_answers(const struct net *n, const struct link *l); /* up, and no PING is overdue */
 uint64_t link_dead_ms(const struct net *n); /* silence that ends a session */
 uint64_t link_deadline(const struct net *n, const struct link *l);
 void links_tick(struct net *n);
@@ -346,11 +407,29 @@ void session_message(struct net *n, struct link *l, const struct wire_message *m
 void session_apply(struct net *n, struct link *l);   /* JOIN, where this node is a newcomer */
 void session_welcome(struct net *n, const struct net_event *e);
 
+/* ---- overlay.c: who sends whole deltas to whom ------------------------------------------------------------------------- */
+size_t overlay_eager_in(const struct net *n); /* peers that send whole deltas and answer */
+void overlay_look(struct net *n);             /* peers came or went: is this still a full mesh? */
+void overlay_up(struct net *n, struct link *l);
+void overlay_duplicate(struct net *n, struct link *l); /* it pushed what was here */
+void overlay_graft(struct net *n, struct link *l);     /* sends GRAFT if it may */
+void overlay_got_graft(struct net *n, struct link *l);
+void overlay_got_prune(struct net *n, struct link *l, const struct wire_message *m);
+uint64_t overlay_deadline(const struct net *n);
+void overlay_tick(struct net *n);
+
+/* ---- late.c: ids without a delta --------------------------------------------------------------------------------------- */
+/* A peer offered it. True: its delta is awaited for a moment; false: ask at once. */
+bool late_offered(struct net *n, struct link *l, const struct item *item);
+uint64_t late_deadline(const struct net *n);
+void late_tick(struct net *n);
+
 /* ---- gossip.c: broadcast ------------------------------------------------------------------------------------------- */
 void gossip_publish(struct net *n, const struct item *items, size_t count);
 void gossip_loaded(struct net *n, const struct item *item, struct bytes bundle);
 void gossip_forward(struct net *n, const struct storing *s, const struct item *item);
-void gossip_offer(struct net *n, struct link *l, const struct item *item);
+void gossip_offer(struct net *n, struct link *l, const struct item *item); /* leaves at once */
+void gossip_received(struct net *n, const struct link *l, const struct id *id, size_t bytes); /* whole, pushed, new */
 void gossip_flush(struct net *n, struct link *l);
 bool gossip_allows(struct net *n, struct link *l, const struct key *author); /* a pushed delta: within the buckets? */
 void gossip_lazy(struct link *l);
@@ -359,6 +438,7 @@ void gossip_lazy(struct link *l);
 enum want_why { WANT_OFFERED, WANT_RECON, WANT_BODY };
 /* A peer holds it: ask for it in time. False: no room. */
 bool fetch_want(struct net *n, struct link *l, const struct id *id, enum want_why why);
+bool fetch_queue(struct net *n, struct want *w, struct link *l); /* to be asked of l; false: no room */
 void fetch_delta(struct net *n, struct link *l, const struct wire_message *m);
 void fetch_have(struct net *n, struct link *l, const struct wire_message *m);
 void fetch_gone(struct net *n, struct link *l, const struct wire_message *m);

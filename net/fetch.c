@@ -46,6 +46,12 @@ bool fetch_want(struct net *n, struct link *l, const struct id *id, enum want_wh
     return queue_on(n, w, l);
 }
 
+bool fetch_queue(struct net *n, struct want *w, struct link *l)
+{
+    assert(w->state != WANT_STORING && link_up(l));
+    return queue_on(n, w, l);
+}
+
 /* The one asked failed: the next holder's turn, or nobody's until repair finds it again. */
 static void next_holder(struct net *n, struct want *w)
 {
@@ -254,8 +260,13 @@ void fetch_delta(struct net *n, struct link *l, const struct wire_message *m)
         if (other != NULL && other->asked > 0)
             other->asked--;
     }
-    if (needless(n, l, &g, w))
+    bool asked = (m->flags & WIRE_DELTA_ANSWER) != 0;
+    uint64_t duplicates = n->stats.duplicates;
+    if (needless(n, l, &g, w)) {
+        if (!asked && n->stats.duplicates != duplicates)
+            overlay_duplicate(n, l);
         return;
+    }
     if (!room_to_store(n, m->body.n) || (!answer && !gossip_allows(n, l, &g.author))) {
         put_off(n, l, w, &m->id);
         return;
@@ -263,6 +274,8 @@ void fetch_delta(struct net *n, struct link *l, const struct wire_message *m)
     if (w == NULL && (w = wants_add(&n->wants, &m->id)) == NULL)
         return; /* repair will find it again */
     hand_to_store(n, l, w, m);
+    if (!asked)
+        gossip_received(n, l, &m->id, m->body.n);
 }
 
 /* ---- what became of them ------------------------------------------------------------------------------------------------ */
@@ -341,7 +354,8 @@ void fetch_have(struct net *n, struct link *l, const struct wire_message *m)
     for (size_t i = 0; i < m->count; i++) {
         struct item item = wire_item(m->items, i);
         recent_add(&l->known, &item.id);
-        if (!setindex_has(n->config.set, &item) && !memo_has(&n->memo, &item.id, n->now_ms) && !ahead(n, item.time))
+        if (!setindex_has(n->config.set, &item) && !memo_has(&n->memo, &item.id, n->now_ms) && !ahead(n, item.time) &&
+            !late_offered(n, l, &item))
             (void)fetch_want(n, l, &item.id, WANT_OFFERED);
     }
 }

@@ -26,6 +26,11 @@ bool link_up(const struct link *l)
     return l->conn.state == CONN_UP;
 }
 
+bool link_answers(const struct net *n, const struct link *l)
+{
+    return link_up(l) && !l->ended && (l->ping_token == 0 || n->now_ms < l->ping_sent_ms + NET_QUIET_MS);
+}
+
 size_t links_up(const struct net *n)
 {
     size_t count = 0;
@@ -103,6 +108,7 @@ void link_ended(struct net *n, struct link *l)
     fetch_link_gone(n, l);
     calls_link_gone(n, l);
     end_peer(n, l);
+    overlay_look(n);
 }
 
 void link_close(struct net *n, struct link *l, enum wire_reason reason, const char *detail)
@@ -122,6 +128,7 @@ void link_free(struct link *l)
     calls_free(l);
     recent_close(&l->known);
     buf_close(&l->offers);
+    buf_close(&l->dont);
     idqueue_close(&l->ask);
     idqueue_close(&l->serve);
     sync_free(l);
@@ -414,6 +421,8 @@ uint64_t link_deadline(const struct net *n, const struct link *l)
     if (!link_up(l))
         return l->started_ms + NET_HANDSHAKE_MS;
     uint64_t at = least(l->heard_ms + link_dead_ms(n), least(l->ping_ms, l->peers_ms));
+    if (l->offers.n > 0)
+        at = least(at, l->offers_ms);
     if (l->partial_ms != 0)
         at = least(at, l->partial_ms + NET_MESSAGE_MS);
     if (l->rim_queued > 0)

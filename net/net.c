@@ -64,6 +64,8 @@ void net_free(struct net *n)
     buf_close(&n->lent);
     buf_close(&n->publish);
     buf_close(&n->application);
+    buf_close(&n->late);
+    buf_close(&n->again);
     wants_close(&n->wants);
     memo_close(&n->memo);
     sodium_memzero(n, sizeof *n);
@@ -151,6 +153,8 @@ static void tick(struct net *n)
 {
     book_tick(n);
     links_tick(n);
+    overlay_tick(n);
+    late_tick(n);
     fetch_tick(n);
     sync_tick(n);
 }
@@ -258,7 +262,11 @@ uint64_t net_deadline(const struct net *n)
             at = next;
     if ((next = fetch_deadline(n)) < at)
         at = next;
-    next = sync_deadline(n);
+    if ((next = sync_deadline(n)) < at)
+        at = next;
+    if ((next = overlay_deadline(n)) < at)
+        at = next;
+    next = late_deadline(n);
     return next < at ? next : at;
 }
 
@@ -321,6 +329,9 @@ static void peer_info(const struct net *n, const struct peer *p, struct net_peer
     out->sent_bytes += l->sent_bytes;
     out->received_bytes += l->received_bytes;
     out->queued_bytes = link_queued(l);
+    out->queued_ids = l->offers.n / WIRE_ITEM_BYTES;
+    out->sends_whole = !l->in_lazy;
+    out->sent_whole = !l->out_lazy && !l->lazy;
     out->outbound = l->outbound;
     out->heard_ms = l->heard_ms;
     out->skew_ms = l->skew_ms > NET_SKEW_SHOWN    ? NET_SKEW_SHOWN
@@ -340,6 +351,7 @@ void net_stats(const struct net *n, struct net_stats *out)
 {
     *out = n->stats;
     out->peers_up = links_up(n);
+    out->overlay = n->wide;
     copy_stats(n, out);
 }
 

@@ -196,6 +196,8 @@ struct net_peer_info {
                                  * the peer is away */
     uint64_t sent_bytes, received_bytes; /* of all sessions since the start */
     uint64_t queued_bytes;
+    size_t queued_ids;          /* deltas that it will be offered as ids */
+    bool sends_whole, sent_whole; /* a session: whole deltas come from it, go to it; else ids that are asked for */
     uint64_t sessions;          /* that came up since the start */
     uint64_t up_ms;             /* when the present one did, monotonic; 0: none */
     uint64_t heard_ms;          /* the last sign of life of the present one, monotonic; 0: none */
@@ -218,13 +220,21 @@ struct net_stranger {
 };
 size_t net_strangers(const struct net *n, struct net_stranger *out, size_t max);
 
+/* The address book with scores and bans, as text to be kept across restarts: at most NET_BOOK_TEXT bytes are appended.
+ * Wall clock in ms. Load before the first event; what is not well-formed is left out with a line in the log. */
+#define NET_BOOK_TEXT 65536
+void net_book_save(const struct net *n, uint64_t clock_ms, struct buf *out);
+void net_book_load(struct net *n, struct bytes text, uint64_t clock_ms);
+
 struct net_stats {
     uint64_t deltas_sent, deltas_received, duplicates, refused, deferred;
     uint64_t unseen_ahead, unseen_foreign; /* of deferred and refused: those that were never handed out by NET_STORE */
     uint64_t sync_rounds, sync_bytes, handshakes_failed;
     uint64_t sessions_dialed, sessions_accepted; /* that came up */
     uint64_t scored[NET_SCORED_COUNT];           /* changes of any peer's score */
+    uint64_t grafts_sent, prunes_sent;
     size_t peers_up;
+    bool overlay;     /* more peers are known than a full mesh may have */
     bool catching_up; /* a bulk copy is under way */
     uint64_t catch_up_done, catch_up_total; /* deltas of this copy, or of the last one */
     uint64_t catch_up_rate_milli;           /* deltas in 1,000 s, lately */

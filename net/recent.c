@@ -33,26 +33,45 @@ bool recent_has(const struct recent *r, const struct id *id)
     if (r->slot == NULL)
         return false;
     uint64_t x = mixed(id, r->secret);
-    const uint64_t *way = r->slot + x % RECENT_BUCKETS * RECENT_WAYS;
+    const uint64_t *way = r->slot + x % r->buckets * RECENT_WAYS;
     for (size_t i = 0; i < RECENT_WAYS; i++)
         if (way[i] == x)
             return true;
     return false;
 }
 
+static void put(struct recent *r, uint64_t x)
+{
+    size_t bucket = (size_t)(x % r->buckets);
+    uint64_t *slot = &r->slot[bucket * RECENT_WAYS + r->next[bucket]];
+    assert(r->next[bucket] < RECENT_WAYS && x != 0);
+    r->count += *slot == 0;
+    *slot = x;
+    r->next[bucket] = (uint8_t)((r->next[bucket] + 1) % RECENT_WAYS);
+}
+
+static void grow(struct recent *r)
+{
+    struct recent old = *r;
+    size_t slots = old.buckets * RECENT_WAYS;
+    r->buckets = old.buckets == 0 ? RECENT_FIRST : 2 * old.buckets;
+    r->count = 0;
+    r->slot = mem_calloc(r->buckets * RECENT_WAYS, sizeof *r->slot);
+    r->next = mem_calloc(r->buckets, sizeof *r->next);
+    for (size_t i = 0; i < slots; i++)
+        if (old.slot[i] != 0)
+            put(r, old.slot[i]);
+    free(old.slot);
+    free(old.next);
+}
+
 void recent_add(struct recent *r, const struct id *id)
 {
     if (recent_has(r, id))
         return;
-    if (r->slot == NULL) {
-        r->slot = mem_calloc(RECENT_BUCKETS * RECENT_WAYS, sizeof *r->slot);
-        r->next = mem_calloc(RECENT_BUCKETS, sizeof *r->next);
-    }
-    uint64_t x = mixed(id, r->secret);
-    size_t bucket = (size_t)(x % RECENT_BUCKETS);
-    assert(r->next[bucket] < RECENT_WAYS);
-    r->slot[bucket * RECENT_WAYS + r->next[bucket]] = x;
-    r->next[bucket] = (uint8_t)((r->next[bucket] + 1) % RECENT_WAYS);
+    if (r->buckets < RECENT_BUCKETS && 2 * r->count >= r->buckets * RECENT_WAYS)
+        grow(r);
+    put(r, mixed(id, r->secret));
 }
 
 void memo_init(struct memo *m, uint64_t secret)

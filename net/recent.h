@@ -8,12 +8,14 @@
 #include "crdt/id.h"
 
 #define RECENT_WAYS    4
-#define RECENT_BUCKETS 2048 /* 8192 ids, 64 KiB                      */
+#define RECENT_BUCKETS 2048 /* 8192 ids, 64 KiB, at most             */
+#define RECENT_FIRST   32   /* 128 ids: an idle link costs little    */
 #define MEMO_BUCKETS   512  /* 2048 ids, 32 KiB                      */
 
 struct recent {
-    uint64_t *slot;    /* allocated at the first add */
+    uint64_t *slot;    /* allocated at the first add, doubled as it fills */
     uint8_t *next;     /* the way to overwrite, by bucket */
+    size_t buckets, count;
     uint64_t secret;
 };
 void recent_init(struct recent *r, uint64_t secret);

@@ -59,9 +59,23 @@ static void add_peer(struct wire_peers *peers, const struct peer *p, const struc
     peers->list[peers->count++] = (struct wire_peer){.key = p->key, .address = bytes_str(addr)};
 }
 
+/* In an overlay a newcomer needs more choice than the links of one node give, and those who were let go, or found no free
+ * link here, have room for it. */
+static void add_others(struct net *n, const struct link *l, struct wire_peers *peers)
+{
+    size_t from = n->book_count > 0 ? (size_t)rng_below(&n->rng, n->book_count) : 0;
+    for (size_t i = 0; i < n->book_count && peers->count < WIRE_PEERS_MAX / 2; i++) {
+        const struct peer *p = n->book[(from + i) % n->book_count];
+        if (peer_passive(p) && p->proved && p->fails < 3 && !p->expelled && !book_banned(n, p))
+            add_peer(peers, p, l);
+    }
+}
+
 void session_peers(struct net *n, struct link *l)
 {
     struct wire_message m = {.type = WIRE_PEERS};
+    if (n->wide)
+        add_others(n, l, &m.peers);
     for (size_t i = 0; i < n->link_count; i++)
         if (link_up(n->links[i]) && n->links[i]->peer != NULL)
             add_peer(&m.peers, n->links[i]->peer, l);
@@ -138,6 +152,7 @@ static void got_hello(struct net *n, struct link *l, const struct wire_hello *h)
     l->skew_ms = (int64_t)(h->clock_ms - net_clock(n));
     l->remote_count = h->count;
     take_address(l, h->address);
+    l->peer->proved = true;
     conn_up(&l->conn);
     l->up_ms = n->now_ms > 0 ? n->now_ms : 1;
     l->ping_ms = n->now_ms + net_jitter(n, link_dead_ms(n) / 3);
@@ -151,14 +166,17 @@ static void got_hello(struct net *n, struct link *l, const struct wire_hello *h)
     }
     net_log(n, 2, "session with %s at %s (%s), %llu deltas there", peer_name(l->peer, name), l->addr,
             l->outbound ? "dialed" : "accepted", (unsigned long long)h->count);
-    announce(n, l);
+    l->peer->crowded = false;
+    overlay_up(n, l);
+    if (!n->wide)
+        announce(n, l); /* in an overlay PEERS every minute will do */
     session_apply(n, l);
     net_act(n, &(struct net_action){.kind = NET_WANT_MISSING});
     setindex_digest(n->config.set, &digest);
     sync_up(n, l, h, &digest);
 }
 
-static void got_peers(struct net *n, const struct link *l, const struct wire_peers *peers)
+static void got_peers(struct net *n, struct link *l, const struct wire_peers *peers)
 {
     char addr[NET_ADDR_MAX];
     for (size_t i = 0; i < peers->count; i++) {
@@ -166,6 +184,7 @@ static void got_peers(struct net *n, const struct link *l, const struct wire_pee
         (void)snprintf(addr, sizeof addr, "%.*s", (int)a.n, (const char *)a.p);
         book_learn(n, l, &peers->list[i].key, addr);
     }
+    overlay_look(n);
 }
 
 /* ---- newcomers --------------------------------------------------------------------------------------------------------- */
@@ -229,6 +248,8 @@ static void got_close(struct net *n, struct link *l, const struct wire_message *
     plain_text(text, m->text);
     if (l->peer != NULL && (m->reason == REASON_FULL || m->reason == REASON_BANNED || m->reason == REASON_REMOVED) && l->peer->fails < 4)
         l->peer->fails = 4; /* no use in coming back at once */
+    if (l->peer != NULL && m->reason == REASON_FULL)
+        l->peer->crowded = true;
     conn_close(&l->conn, m->reason, NULL);
     (void)snprintf(l->conn.detail, sizeof l->conn.detail, "said by the other side: %s", text);
     buf_reset(&l->conn.out); /* it does not listen any more */
@@ -317,4 +338,8 @@ void session_message(struct net *n, struct link *l, const struct wire_message *m
         got_join(n, l, m);
     if (m->type == WIRE_WELCOME)
         got_welcome(n, l, m);
+    if (m->type == WIRE_GRAFT)
+        overlay_got_graft(n, l);
+    if (m->type == WIRE_PRUNE)
+        overlay_got_prune(n, l, m);
 }

@@ -9,10 +9,11 @@
 #include "crdt/id.h"
 
 #define WANTS_MAX         32768 /* rows */
-#define WANTS_HOLDERS_MAX 3     /* other connections that offered the same id */
+#define WANTS_HOLDERS_MAX 4     /* other connections that offered the same id */
 
 enum want_state {
     WANT_FREE,    /* no such row                                   */
+    WANT_LATE,    /* offered, but the delta may come by itself: see net/late.c */
     WANT_QUEUED,  /* in the queue of at least one holder           */
     WANT_ASKED,   /* IWANT was sent to `link`                      */
     WANT_STORING  /* handed to the store, from `link`              */

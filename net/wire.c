@@ -276,12 +276,15 @@ static void encode_nothing(const struct wire_message *m, struct buf *out)
 static bool decode_prune(struct bytes in, struct wire_message *out)
 {
     struct reader r = reader_of(in);
+    uint64_t side = take_be(&r, 1);
+    out->prune = side == 1 ? WIRE_PRUNE_MINE : WIRE_PRUNE_YOURS;
     out->seconds = (uint16_t)take_be(&r, 2);
-    return all_read(&r);
+    return all_read(&r) && side <= 1;
 }
 
 static void encode_prune(const struct wire_message *m, struct buf *out)
 {
+    buf_put_u8(out, (uint8_t)m->prune);
     buf_put_be(out, m->seconds, 2);
 }
 
@@ -340,7 +343,7 @@ static const struct wire_desc table[WIRE_TYPE_END] = {
     [WIRE_IDONTWANT] = {"IDONTWANT", 3 + WIRE_IDS_MAX * ID_BYTES, WIRE_AT_UP, decode_ids, encode_ids},
     [WIRE_GONE] = {"GONE", 3 + WIRE_IDS_MAX * ID_BYTES, WIRE_AT_UP, decode_ids, encode_ids},
     [WIRE_GRAFT] = {"GRAFT", 1, WIRE_AT_UP, decode_nothing, encode_nothing},
-    [WIRE_PRUNE] = {"PRUNE", 3, WIRE_AT_UP, decode_prune, encode_prune},
+    [WIRE_PRUNE] = {"PRUNE", 4, WIRE_AT_UP, decode_prune, encode_prune},
     [WIRE_RECON] = {"RECON", 10 + WIRE_RECON_MAX, WIRE_AT_UP, decode_recon, encode_recon},
     [WIRE_HINT] = {"HINT", 1 + WIRE_HINT_MAX, WIRE_AT_UP, decode_opaque, encode_nothing},
     [WIRE_CALL] = {"CALL", 1 + WIRE_CALL_MAX, WIRE_AT_UP, decode_opaque, encode_nothing},

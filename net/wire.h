@@ -87,6 +87,12 @@ struct wire_peers {
 };
 enum wire_delta_flag { WIRE_DELTA_ANSWER = 1 }; /* sent because of an IWANT */
 
+/* Whose whole deltas end with PRUNE. */
+enum wire_prune {
+    WIRE_PRUNE_YOURS = 0, /* send ids only                   */
+    WIRE_PRUNE_MINE = 1   /* you are sent ids only: do not GRAFT */
+};
+
 /* A message taken apart, borrowing its bytes. Only the members of its type are set. */
 struct wire_message {
     enum wire_type type;
@@ -100,6 +106,7 @@ struct wire_message {
     size_t count;                 /* IHAVE IWANT IDONTWANT GONE */
     const uint8_t *items;         /* IHAVE: count times 40 bytes: wire_item */
     const struct id *ids;         /* IWANT IDONTWANT GONE */
+    enum wire_prune prune;        /* PRUNE */
     uint16_t seconds;             /* PRUNE */
     uint64_t session;             /* RECON */
     bool reply;                   /* RECON: from the side that answers */

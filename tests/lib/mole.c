@@ -28,6 +28,8 @@ static void tally(struct mole *m, const struct wire_message *w)
         m->last = w->ids[w->count - 1];
     if (w->type == WIRE_HELLO)
         conn_up(&m->conn);
+    if (w->type == WIRE_PING && m->answers)
+        mole_say(m, &(struct wire_message){.type = WIRE_PONG, .token = w->token, .clock_ms = w->clock_ms});
 }
 
 void mole_read(struct mole *m)
@@ -98,14 +100,23 @@ void mole_close(struct mole *m)
 
 struct item mole_bundle(struct mole *m, uint64_t number, struct buf *out)
 {
-    struct buf body = {0};
+    return mole_bundle_sized(m, number, 3, out);
+}
+
+struct item mole_bundle_sized(struct mole *m, uint64_t number, size_t size, struct buf *out)
+{
+    struct buf body = {0}, text = {0};
+    struct rng rng;
     char name[32];
     struct item item = {.time = hlc_from_ms(1700000000000u + lab_now(m->lab)) + number};
     (void)snprintf(name, sizeof name, "mole-%llu", (unsigned long long)number);
-    gen_body_text(&body, "description", item.time, "dug");
+    rng_seed(&rng, number);
+    gen_text(&text, &rng, size);
+    gen_body_text(&body, "description", item.time, buf_cstr(&text));
     struct gen_op op = {.verb = VERB_PUT, .name = name, .body = buf_view(&body), .travel = GEN_SENT};
     struct gen_delta d = {.mesh = lab_mesh(m->lab), .author = &m->author, .time = item.time, .op_count = 1, .ops = &op};
     gen_bundle(out, &d, &item.id);
     buf_close(&body);
+    buf_close(&text);
     return item;
 }

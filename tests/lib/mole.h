@@ -13,6 +13,7 @@ struct mole {
     struct conn_identity self;
     struct gen_author author;
     struct conn conn;
+    bool answers;                          /* PING with PONG                     */
     bool closed;                           /* the host has closed the connection */
     size_t got[WIRE_TYPE_END];             /* messages received, by type         */
     size_t got_ids[WIRE_TYPE_END];         /* ids in them                        */
@@ -28,5 +29,6 @@ void mole_read(struct mole *m);
 void mole_say(struct mole *m, const struct wire_message *w);
 /* A bundle of one op by the mole, signed; `id` gets the delta's id. */
 struct item mole_bundle(struct mole *m, uint64_t number, struct buf *out);
+struct item mole_bundle_sized(struct mole *m, uint64_t number, size_t size, struct buf *out); /* of the body's text */
 
 #endif

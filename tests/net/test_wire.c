@@ -21,6 +21,7 @@ static struct wire_message full(enum wire_type type)
     m.items = some_items;
     m.ids = ids;
     m.count = type == WIRE_IHAVE ? 2 : 3;
+    m.prune = WIRE_PRUNE_MINE;
     m.seconds = 60;
     m.session = 42;
     m.reply = true;

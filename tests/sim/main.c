@@ -2,7 +2,7 @@
  * sim: runs the simulator. The only file of it that may ask the system for anything: the command line, a fresh seed and
  * the time that a time-boxed run takes.
  */
-#include "tests/sim/sim.h"
+#include "tests/sim/crowd.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +21,7 @@ static const char usage[] =
     "usage: sim --seed S [--nodes N] [--minutes M] [--hostile KIND|none] [--trace] [--verbose]\n"
     "       sim --seeds FILE [--every-kind]   each line of FILE: SEED NODES MINUTES [KIND|none]\n"
     "       sim --for SECONDS [--nodes N] [--minutes M] [--hostile KIND|none]   fresh seeds until the time is up\n"
+    "       sim --overlay [--nodes N] [--deltas N] [--seed S]   how deltas spread among 1000 nodes, with links failing\n"
     "Up to 40 % of the nodes are hostile, as the seed draws it; --hostile: all that may be are of one kind, or none is.\n"
     "--every-kind: fails unless each kind of hostile node was in one of the worlds.\n";
 
@@ -181,6 +182,8 @@ static bool saw_every_kind(const struct options *o)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--overlay") == 0)
+        return crowd_main(argc - 2, argv + 2);
     struct options o = {.config = {.nodes = 32, .minutes = 10}};
     if (!parse_options(&o, argc, argv)) {
         fputs(usage, stderr);
