@@ -70,7 +70,8 @@ static bool find_peer(struct backend *b, const char *text, enum net_event_kind k
     for (size_t i = 0; i < n && length >= 4; i++) {
         char hex[ID_HEX_SIZE];
         key_hex(hex, &peers[i].id);
-        bool known = !key_eq(&peers[i].id, &(struct key){{0}}), named = kind == NET_PEER_REMOVE && strcmp(peers[i].address, text) == 0;
+        bool known = !key_eq(&peers[i].id, &(struct key){{0}}),
+             named = kind == NET_PEER_REMOVE && strcmp(peers[i].address, text) == 0;
         if (named || (known && length < ID_HEX_SIZE && strncmp(hex, text, length) == 0)) {
             *out = peers[i].id;
             found++;
@@ -124,8 +125,8 @@ static void put_finding(void *ctx, const struct verify_finding *f)
     if (list->count++ >= FINDINGS_MAX)
         return;
     id_hex(hex, &f->subject);
-    buf_printf(list->out, "%s{\"ok\":%s,\"check\":\"%s\",\"subject\":\"%s\",\"detail\":",
-               list->count > 1 ? "," : "", f->ok ? "true" : "false", f->check, hex);
+    buf_printf(list->out, "%s{\"ok\":%s,\"check\":\"%s\",\"subject\":\"%s\",\"detail\":", list->count > 1 ? "," : "",
+               f->ok ? "true" : "false", f->check, hex);
     json_put_string(list->out, bytes_str(f->detail));
     buf_put_u8(list->out, '}');
 }
@@ -157,7 +158,8 @@ static enum err work_verify(struct backend *b, struct api_call *call)
 static void admin_verify(struct backend *b, struct api_call *call)
 {
     json_t *root = json_loadb((const char *)call->body.p, call->body.n, 0, NULL);
-    const char *id = json_string_value(json_object_get(root, "id")), *word = json_string_value(json_object_get(root, "kind"));
+    const char *id = json_string_value(json_object_get(root, "id")),
+               *word = json_string_value(json_object_get(root, "kind"));
     const struct kind_desc *kind = word != NULL ? kind_by_word(word) : NULL;
     call->kind = kind != NULL ? kind->kind : 0;
     bool bad = id != NULL && !id_parse(&call->id, bytes_str(id));

@@ -89,11 +89,13 @@ static void put_peer(struct backend *b, struct buf *out, const struct net_peer_i
     key_hex(id, &p->id);
     buf_printf(out, "{\"id\":\"%s\",\"address\":", id);
     json_put_string(out, bytes_str(p->address));
-    buf_printf(out, ",\"state\":\"%s\",\"lag_ms\":%llu,\"sent_bytes\":%llu,\"received_bytes\":%llu,\"queued_bytes\":%llu",
+    buf_printf(out,
+               ",\"state\":\"%s\",\"lag_ms\":%llu,\"sent_bytes\":%llu,\"received_bytes\":%llu,\"queued_bytes\":%llu",
                state_word(p->state), (unsigned long long)p->lag_ms, (unsigned long long)p->sent_bytes,
                (unsigned long long)p->received_bytes, (unsigned long long)p->queued_bytes);
     uint64_t silent_ms = p->heard_ms != 0 && b->now_ms > p->heard_ms ? b->now_ms - p->heard_ms : 0;
-    buf_printf(out, ",\"outbound\":%s,\"pinned\":%s,\"synced\":%s,\"sessions\":%llu,\"skew_ms\":%lld,\"silent_ms\":%llu",
+    buf_printf(out,
+               ",\"outbound\":%s,\"pinned\":%s,\"synced\":%s,\"sessions\":%llu,\"skew_ms\":%lld,\"silent_ms\":%llu",
                p->outbound ? "true" : "false", p->pinned ? "true" : "false", p->synced ? "true" : "false",
                (unsigned long long)p->sessions, (long long)p->skew_ms, (unsigned long long)silent_ms);
     if (p->up_ms != 0)
@@ -124,8 +126,8 @@ void backend_put_reach(struct backend *b, struct buf *out)
     size_t n = net_strangers(node_net(b->node), list, NET_STRANGERS_KEPT);
     net_stats(node_net(b->node), &stats);
     buf_printf(out, "\"uptime_s\":%llu,\"sessions_dialed\":%llu,\"sessions_accepted\":%llu,\"strangers\":[",
-               (unsigned long long)((b->now_ms - b->config.started_ms) / 1000), (unsigned long long)stats.sessions_dialed,
-               (unsigned long long)stats.sessions_accepted);
+               (unsigned long long)((b->now_ms - b->config.started_ms) / 1000),
+               (unsigned long long)stats.sessions_dialed, (unsigned long long)stats.sessions_accepted);
     for (size_t i = 0; i < n && i < NET_STRANGERS_KEPT; i++) {
         buf_put_str(out, i > 0 ? ",{\"host\":" : "{\"host\":");
         json_put_string(out, bytes_str(list[i].host));
@@ -187,8 +189,8 @@ static int64_t value_sessions(const struct net_peer_info *p)
 
 static const struct peer_family families[] = {
     {"souk_peer_up", "1 while a session with the peer is up.", METRIC_GAUGE, UNIT_PLAIN, value_up},
-    {"souk_peer_lag_seconds", "Round trip while the sets are equal, else the time since they were.", METRIC_GAUGE, UNIT_MS,
-     value_lag},
+    {"souk_peer_lag_seconds", "Round trip while the sets are equal, else the time since they were.", METRIC_GAUGE,
+     UNIT_MS, value_lag},
     {"souk_peer_queue_bytes", "Bytes that wait to be sent to the peer.", METRIC_GAUGE, UNIT_PLAIN, value_queue},
     {"souk_peer_score", "How the peer behaved, -100 (banned) to 100; souk peer ls gives the reasons.", METRIC_GAUGE,
      UNIT_PLAIN, value_score},

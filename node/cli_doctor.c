@@ -29,7 +29,8 @@ static const struct cli_columns columns = {(const char *const[]){"RESULT", "CHEC
 
 void doctor_tell(struct doctor *d, enum health health, const char *check, const char *detail, const char *next)
 {
-    static const char *const words[] = {[HEALTH_OK] = "ok", [HEALTH_NOTE] = "note", [HEALTH_WARN] = "warn", [HEALTH_FAIL] = "FAIL"};
+    static const char *const words[] = {
+        [HEALTH_OK] = "ok", [HEALTH_NOTE] = "note", [HEALTH_WARN] = "warn", [HEALTH_FAIL] = "FAIL"};
     json_t *row = cli_object("check", check);
     json_object_set_new(row, "result", json_string(words[health]));
     json_object_set_new(row, "detail", json_string(detail));
@@ -66,7 +67,7 @@ static bool check_directory(struct doctor *d)
     }
     enum err err = dir_mesh(dir, &mesh, &why);
     doctor_tell(d, err == ERR_OK ? HEALTH_OK : HEALTH_FAIL, "directory", err == ERR_OK ? dir : buf_cstr(&why),
-         err == ERR_OK ? "" : "restore this file from a backup");
+                err == ERR_OK ? "" : "restore this file from a backup");
     unsigned before = d->failed;
     check_private(d, "");
     check_private(d, "node.key");
@@ -88,8 +89,8 @@ static void check_config(struct doctor *d)
     if (why.n > 0)
         why.p[why.n - 1] = ' ';
     doctor_tell(d, err == ERR_OK ? HEALTH_OK : HEALTH_FAIL, "settings",
-         err == ERR_OK ? "souk.conf is in order" : buf_cstr(&why),
-         err == ERR_OK ? "" : "`souk config check` after mending it");
+                err == ERR_OK ? "souk.conf is in order" : buf_cstr(&why),
+                err == ERR_OK ? "" : "`souk config check` after mending it");
     buf_close(&why);
 }
 
@@ -114,14 +115,15 @@ static void check_clock(struct doctor *d)
     struct timex t = {0};
     int state = adjtimex(&t);
     if (time(NULL) < EARLIEST_CLOCK) {
-        doctor_tell(d, HEALTH_FAIL, "clock", "the clock is years behind: own writes would look old", "set it, best by NTP");
+        doctor_tell(d, HEALTH_FAIL, "clock", "the clock is years behind: own writes would look old",
+                    "set it, best by NTP");
         return;
     }
     bool synced = state >= 0 && (t.status & STA_UNSYNC) == 0;
     doctor_tell(d, synced ? HEALTH_OK : HEALTH_WARN, "clock",
-         synced ? "kept by a time service"
-                : "no time service says that it is kept; peers set changes aside that are over 10 minutes ahead",
-         synced ? "" : "run a time service such as systemd-timesyncd or chrony");
+                synced ? "kept by a time service"
+                       : "no time service says that it is kept; peers set changes aside that are over 10 minutes ahead",
+                synced ? "" : "run a time service such as systemd-timesyncd or chrony");
 }
 
 static void check_files(struct doctor *d)
@@ -132,7 +134,7 @@ static void check_files(struct doctor *d)
     snprintf(detail, sizeof detail, "%llu files may be open", (unsigned long long)limit.rlim_cur);
     bool ok = limit.rlim_cur >= config_number(&d->config, CONFIG_LIMIT_CONNECTIONS) + 512;
     doctor_tell(d, ok ? HEALTH_OK : HEALTH_WARN, "files", detail,
-         ok ? "" : "raise the limit (LimitNOFILE= in the unit) or lower limits.connections");
+                ok ? "" : "raise the limit (LimitNOFILE= in the unit) or lower limits.connections");
 }
 
 /* Of a node that does not run: could its listeners be opened? */
@@ -141,10 +143,10 @@ static void check_port(struct doctor *d, enum config_key key)
     const char *address = config_text(&d->config, key), *name = config_desc(key)->name;
     char detail[512];
     const char *fault = probe_address(address, PROBE_BIND);
-    snprintf(detail, sizeof detail, "%s %s%s", address, fault == NULL ? "is free" : "cannot be used: ",
-             fault != NULL ? fault : "");
+    snprintf(detail, sizeof detail, "%s %s%s", address,
+             fault == NULL ? "is free" : "cannot be used: ", fault != NULL ? fault : "");
     doctor_tell(d, fault == NULL ? HEALTH_OK : HEALTH_FAIL, name, detail,
-         fault == NULL ? "" : "stop what uses it, or choose another port");
+                fault == NULL ? "" : "stop what uses it, or choose another port");
 }
 
 /* Of a running one: do they answer? It knows where it listens, whatever the settings say by now. */
@@ -158,10 +160,12 @@ static void check_listeners(struct doctor *d)
     for (size_t i = 0; root != NULL && i < 2; i++) {
         const char *address = cli_text(root, names[i]), *fault = probe_address(address, PROBE_CONNECT);
         char detail[512];
-        snprintf(detail, sizeof detail, "%s %s%s", address, fault == NULL ? "answers" : "does not answer this very machine: ",
-                 fault != NULL ? fault : "");
+        snprintf(detail, sizeof detail, "%s %s%s", address,
+                 fault == NULL ? "answers" : "does not answer this very machine: ", fault != NULL ? fault : "");
         doctor_tell(d, fault == NULL ? HEALTH_OK : HEALTH_FAIL, names[i], detail,
-             fault == NULL ? "" : "a firewall rule of this machine drops it (`nft list ruleset`); see also the node's log");
+                    fault == NULL
+                        ? ""
+                        : "a firewall rule of this machine drops it (`nft list ruleset`); see also the node's log");
     }
     json_decref(root);
     cli_reply_close(&reply);
@@ -186,9 +190,10 @@ static void check_admission(struct doctor *d)
     bool open = mesh.admission == ADMISSION_OPEN, local = doctor_is_loopback(config_text(&d->config, CONFIG_LISTEN));
     if (open && !local)
         doctor_tell(d, HEALTH_WARN, "admission", "anyone who reaches this open mesh may write to it, without bound",
-             "keep it in a private network, or found a mesh with --admission members");
+                    "keep it in a private network, or found a mesh with --admission members");
     else
-        doctor_tell(d, HEALTH_OK, "admission", open ? "open, and reachable from this machine alone" : "members only", "");
+        doctor_tell(d, HEALTH_OK, "admission", open ? "open, and reachable from this machine alone" : "members only",
+                    "");
 }
 
 static void check_configured_peers(struct doctor *d)
@@ -198,8 +203,11 @@ static void check_configured_peers(struct doctor *d)
         const char *at = strchr(peer, '@'), *address = at != NULL ? at + 1 : peer;
         const char *fault = probe_address(address, PROBE_CONNECT);
         snprintf(detail, sizeof detail, "%s %s", address, fault == NULL ? "answers" : fault);
-        doctor_tell(d, fault == NULL ? HEALTH_OK : HEALTH_WARN, "peer", detail,
-             fault == NULL ? "" : "is that node running, and its port open in the firewall? `souk run`, then doctor again says more");
+        doctor_tell(
+            d, fault == NULL ? HEALTH_OK : HEALTH_WARN, "peer", detail,
+            fault == NULL
+                ? ""
+                : "is that node running, and its port open in the firewall? `souk run`, then doctor again says more");
     }
 }
 
@@ -210,12 +218,14 @@ static void check_node(struct doctor *d)
     size_t i;
     struct cli_request r = {.method = "GET", .path = "/readyz", .timeout_ms = 5000};
     if (cli_exchange(d->cli, &r, &reply) != CLI_OK) {
-        doctor_tell(d, HEALTH_FAIL, "node", "its admin socket accepts but does not answer", "look at its log; restart it");
+        doctor_tell(d, HEALTH_FAIL, "node", "its admin socket accepts but does not answer",
+                    "look at its log; restart it");
         return;
     }
     json_t *root = json_loadb((const char *)reply.body.p, reply.body.n, 0, NULL);
-    doctor_tell(d, reply.status == 200 ? HEALTH_OK : HEALTH_FAIL, "node", reply.status == 200 ? "ready" : "running, not ready",
-         reply.status == 200 ? "" : "see the checks below");
+    doctor_tell(d, reply.status == 200 ? HEALTH_OK : HEALTH_FAIL, "node",
+                reply.status == 200 ? "ready" : "running, not ready",
+                reply.status == 200 ? "" : "see the checks below");
     json_array_foreach(json_object_get(root, "checks"), i, row)
     {
         if (!json_is_true(json_object_get(row, "ok")))

@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLOCK_OFF_MS   5000  /* two clocks that differ more are told of   */
-#define SILENT_MS      25000 /* a healthy peer answers a PING each 15 s   */
-#define LAG_MS         60000 /* unequal for longer                        */
-#define TOGETHER_MS    60000 /* lost within this time: the network rather than the machines */
-#define NAMED_MAX      8     /* addresses named in one finding            */
+#define CLOCK_OFF_MS 5000  /* two clocks that differ more are told of   */
+#define SILENT_MS    25000 /* a healthy peer answers a PING each 15 s   */
+#define LAG_MS       60000 /* unequal for longer                        */
+#define TOGETHER_MS  60000 /* lost within this time: the network rather than the machines */
+#define NAMED_MAX    8     /* addresses named in one finding            */
 
 /* Why a peer is not in session, as far as it can be told from here. */
 enum plight { PLIGHT_NONE, PLIGHT_BACK, PLIGHT_STOPPED, PLIGHT_BLOCKED, PLIGHT_GONE };
@@ -77,8 +77,8 @@ static void say(struct mesh_view *m, enum health health, const char *check)
 /* The codes of a dial that got no answer, or of a session that broke off. */
 static bool is_away(const json_t *p)
 {
-    static const char *const codes[] = {"connect_timeout", "connect_refused", "no_route", "connect", "timeout",
-                                        "lost",            "bye",             "slow",     "crypto"};
+    static const char *const codes[] = {
+        "connect_timeout", "connect_refused", "no_route", "connect", "timeout", "lost", "bye", "slow", "crypto"};
     if (state_is(p, "up") || state_is(p, "banned"))
         return false;
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
@@ -199,8 +199,10 @@ static void tell_partition(struct mesh_view *m)
             buf_put_str(&m->detail, most - least < TOGETHER_MS ? "They went together, as when a network is cut. "
                                                                : "They went one by one. ");
         buf_put_str(&m->detail, "Both sides go on reading and writing, and merge when they meet");
-        buf_put_str(&m->next, m->up == 0 ? "look at this machine's network first (`ip -br addr`, `ip route`, its firewall)"
-                                         : "are those machines on? If so, look at the network and firewalls between here and there");
+        buf_put_str(&m->next,
+                    m->up == 0
+                        ? "look at this machine's network first (`ip -br addr`, `ip route`, its firewall)"
+                        : "are those machines on? If so, look at the network and firewalls between here and there");
         buf_put_str(&m->next, "; `souk peer rm ID` for nodes that are gone for good");
         say(m, m->up == 0 ? HEALTH_FAIL : HEALTH_WARN, "partition");
     }
@@ -215,8 +217,11 @@ static void tell_mesh(struct mesh_view *m, const json_t *p)
     put_peer(&m->detail, p);
     buf_printf(&m->detail, " belongs to another mesh than this node's %.12s: %s", cli_text(m->reach, "mesh_id"),
                cli_text(json_object_get(p, "trouble"), "detail"));
-    buf_printf(&m->next, "`souk status` on it shows its mesh id. A directory belongs to one mesh for good: to join that one, `souk "
-                         "run --dir NEW --mesh ITS_ID --peer %s`; else `souk peer rm ", cli_text(p, "address"));
+    buf_printf(
+        &m->next,
+        "`souk status` on it shows its mesh id. A directory belongs to one mesh for good: to join that one, `souk "
+        "run --dir NEW --mesh ITS_ID --peer %s`; else `souk peer rm ",
+        cli_text(p, "address"));
     put_name(&m->next, p);
     buf_put_str(&m->next, "`");
     say(m, HEALTH_FAIL, "mesh id");
@@ -228,8 +233,9 @@ static void tell_refused(struct mesh_view *m, const json_t *p)
         const char *code, *check, *next;
     } cases[] = {
         {"version", "version", "bring both nodes to one version of souk"},
-        {"identity", "identity", "compare the key with id= in the `ready` line there; if that node was made anew, remove it and "
-                                 "add its address again"},
+        {"identity", "identity",
+         "compare the key with id= in the `ready` line there; if that node was made anew, remove it and "
+         "add its address again"},
         {"name", "name", "check the spelling, and the name server of this machine"},
         {"banned", "banned", "ask its operator; `souk peer ls` there shows the score and why"},
         {"full", "full", "that node has no free link; add another peer"},
@@ -310,9 +316,13 @@ static void tell_one_way(struct mesh_view *m)
         if (!came_by_itself(p) || !knocked(m, address, &port, &machine) || port == 0)
             continue;
         put_peer(&m->detail, p);
-        buf_printf(&m->detail, " is connected because it dialed; its address does not answer from here (%s): its port is blocked or "
-                               "it is behind NAT. It stays in step as long as it can dial", strerror(port));
-        buf_printf(&m->next, "to let others dial it: open or forward TCP port %s there and give it --advertise HOST:PORT",
+        buf_printf(
+            &m->detail,
+            " is connected because it dialed; its address does not answer from here (%s): its port is blocked or "
+            "it is behind NAT. It stays in step as long as it can dial",
+            strerror(port));
+        buf_printf(&m->next,
+                   "to let others dial it: open or forward TCP port %s there and give it --advertise HOST:PORT",
                    colon != NULL ? colon + 1 : "");
         say(m, HEALTH_NOTE, "blocked port");
     }
@@ -322,12 +332,19 @@ static void tell_own_port(struct mesh_view *m)
 {
     const char *listen = cli_text(m->reach, "listen"), *colon = strrchr(listen, ':');
     long long dialed = cli_int(m->reach, "sessions_dialed");
-    if (doctor_is_loopback(listen) || colon == NULL || cli_int(m->reach, "sessions_accepted") > 0 || dialed < 2 || m->up < 2)
+    if (doctor_is_loopback(listen) || colon == NULL || cli_int(m->reach, "sessions_accepted") > 0 || dialed < 2 ||
+        m->up < 2)
         return;
-    buf_printf(&m->detail, "no node has connected to this one since it started; all %lld sessions were dialed from here. TCP port %s "
-                           "may be blocked from outside", dialed, colon + 1);
-    buf_printf(&m->next, "from another machine: `nc -vz THIS_HOST %s`; open or forward the port, and set advertise if the address "
-                         "outside differs. Without it this node stays in step by dialing", colon + 1);
+    buf_printf(
+        &m->detail,
+        "no node has connected to this one since it started; all %lld sessions were dialed from here. TCP port %s "
+        "may be blocked from outside",
+        dialed, colon + 1);
+    buf_printf(
+        &m->next,
+        "from another machine: `nc -vz THIS_HOST %s`; open or forward the port, and set advertise if the address "
+        "outside differs. Without it this node stays in step by dialing",
+        colon + 1);
     say(m, HEALTH_NOTE, "blocked port");
 }
 
@@ -360,8 +377,9 @@ static void tell_own_clock(struct mesh_view *m, size_t off, long long skew)
     if (far)
         buf_printf(&m->detail, "; %s set aside until they are due",
                    skew < 0 ? "what is written here is" : "what they write is");
-    buf_put_str(&m->next, m->up == 1 ? "compare `date -u` on both; set the wrong one, best by NTP (`timedatectl set-ntp true`)"
-                                     : "compare `date -u`; set this clock, best by NTP (`timedatectl set-ntp true`)");
+    buf_put_str(&m->next, m->up == 1
+                              ? "compare `date -u` on both; set the wrong one, best by NTP (`timedatectl set-ntp true`)"
+                              : "compare `date -u`; set this clock, best by NTP (`timedatectl set-ntp true`)");
     say(m, far ? HEALTH_FAIL : HEALTH_WARN, "clock");
 }
 
@@ -429,10 +447,12 @@ static void tell_up(struct mesh_view *m)
             continue;
         put_peer(&m->detail, p);
         if (silent >= SILENT_MS)
-            buf_printf(&m->detail, " has been silent for %lld s: its session ends soon if nothing comes", silent / 1000);
+            buf_printf(&m->detail, " has been silent for %lld s: its session ends soon if nothing comes",
+                       silent / 1000);
         else
             buf_printf(&m->detail, " has not held the same for %lld s", lag / 1000);
-        buf_put_str(&m->next, silent >= SILENT_MS ? "look at the network to it" : "`souk sync`, then `souk log net=debug` and the log");
+        buf_put_str(&m->next, silent >= SILENT_MS ? "look at the network to it"
+                                                  : "`souk sync`, then `souk log net=debug` and the log");
         say(m, HEALTH_WARN, silent >= SILENT_MS ? "silent" : "lag");
     }
 }

@@ -48,7 +48,8 @@ static void peer_cells(struct cli_table *t, const json_t *p)
 }
 
 static const struct cli_columns peer_columns = {
-    (const char *const[]){"PEER", "ADDRESS", "STATE", "LAG", "QUEUE", "SCORE", "SENT", "RECEIVED", "NOTE"}, 9, peer_cells};
+    (const char *const[]){"PEER", "ADDRESS", "STATE", "LAG", "QUEUE", "SCORE", "SENT", "RECEIVED", "NOTE"}, 9,
+    peer_cells};
 
 void cli_print_peers(const struct cli *c, const json_t *peers)
 {
