@@ -4,6 +4,7 @@
  * one to B, so that the figure can be read as a multiple of what loopback costs.
  *
  *   bench_visible PORT_A TOKEN PORT_B COUNT        both on 127.0.0.1
+ *   bench_visible PORT_A TOKEN COUNT               one client's writes to A, how many a second: prints that, p50, p99 (ms)
  */
 #include "crdt/alloc.h"
 #include "crdt/bytes.h"
@@ -121,10 +122,43 @@ static void round_trips(int fd, double *us, int n)
     buf_close(&in);
 }
 
+/* Posts a model and waits for the answer; returns where its id stands. */
+static char *post(int fd, const struct buf *request, struct buf *in)
+{
+    send_all(fd, buf_view(request));
+    buf_reset(in);
+    char *found = strstr(read_answer(fd, in), "\"id\":\"");
+    if (found == NULL)
+        die((char *)in->p);
+    return found;
+}
+
+static int writes_only(const char *port, const char *token, int n)
+{
+    int fd = dial(port);
+    double *us = mem_calloc((size_t)n, sizeof *us), sum = 0;
+    struct buf in = {0}, out = {0};
+    for (int i = 0; i < n; i++) {
+        put_request(&out, token, (unsigned)getpid(), i);
+        double start = now_us();
+        (void)post(fd, &out, &in);
+        us[i] = now_us() - start;
+        sum += us[i];
+    }
+    qsort(us, (size_t)n, sizeof *us, by_value);
+    printf("%.0f %.3f %.3f\n", n / sum * 1e6, us[n / 2] / 1e3, us[n * 99 / 100] / 1e3);
+    buf_close(&in);
+    buf_close(&out);
+    free(us);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 4)
+        return writes_only(argv[1], argv[2], atoi(argv[3]));
     if (argc != 5)
-        die("usage: bench_visible PORT_A TOKEN PORT_B COUNT");
+        die("usage: bench_visible PORT_A TOKEN [PORT_B] COUNT");
     int n = atoi(argv[4]), a = dial(argv[1]), b = dial(argv[3]), stream = dial(argv[3]);
     unsigned run = (unsigned)getpid();
     double *visible = mem_calloc((size_t)n, sizeof *visible), *acked = mem_calloc((size_t)n, sizeof *acked);
@@ -135,11 +169,7 @@ int main(int argc, char **argv)
         char id[80];
         put_request(&out, argv[2], run, i);
         double start = now_us();
-        send_all(a, buf_view(&out));
-        buf_reset(&in);
-        char *found = strstr(read_answer(a, &in), "\"id\":\"");
-        if (found == NULL)
-            die((char *)in.p);
+        char *found = post(a, &out, &in);
         acked[i] = now_us() - start;
         (void)snprintf(id, sizeof id, "%.70s", found);
         (void)read_until(stream, &events, id);
