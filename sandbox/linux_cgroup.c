@@ -215,7 +215,8 @@ static void find_v2(struct cgroup_base *b, const char *mountinfo, const char *se
     snprintf(path, sizeof path, "%s/cgroup.subtree_control", base);
     get_path(path, shared, sizeof shared);
     for (int i = 0; i < CGROUP_KINDS; i++) {
-        snprintf(b->at[i], CGROUP_PATH_MAX, "%s", base);
+        if (b->at[i] != base)
+            snprintf(b->at[i], CGROUP_PATH_MAX, "%s", base);
         if (!has_word(offered, controllers[i], " \n"))
             snprintf(b->missing[i], sizeof b->missing[i], "version 2 offers no %s controller here", controllers[i]);
         else if (!has_word(shared, controllers[i], " \n"))

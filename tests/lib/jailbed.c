@@ -12,12 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The loop of the bed that is open: a callback that came before a poll must not leave the poll waiting. */
+static uv_loop_t *current;
+
 static void on_ready(void *ctx, const struct sandbox_layers *layers)
 {
     struct jailbed *bed = ctx;
     bed->layers = *layers;
     bed->ready = true;
     bed->readies++;
+    uv_stop(&bed->loop);
 }
 
 static const char *build_path(const char *name, char *out, size_t size)
@@ -45,6 +49,7 @@ void jailbed_open(struct jailbed *bed)
         exit(1);
     }
     uv_loop_init(&bed->loop);
+    current = &bed->loop;
     const struct uv_sandbox_options options = {.launcher = bed->launcher, .ctx = bed, .ready = on_ready};
     if (uv_sandbox_new(&bed->loop, &options, &why, &bed->s) != ERR_OK) {
         fprintf(stderr, "%s\n", buf_cstr(&why));
@@ -67,7 +72,8 @@ void jailbed_open(struct jailbed *bed)
 void jailbed_close(struct jailbed *bed)
 {
     uv_sandbox_close(bed->s, NULL, NULL);
-    uv_run(&bed->loop, UV_RUN_DEFAULT);
+    while (uv_run(&bed->loop, UV_RUN_DEFAULT) != 0) {
+    }
     int busy = uv_loop_close(&bed->loop);
     assert(busy == 0);
     (void)busy;
@@ -106,6 +112,7 @@ static void on_done(void *ctx, const struct sandbox_result *result)
     out->done = true;
     out->r = *result;
     out->at_us = uv_hrtime() / 1000;
+    uv_stop(current);
     buf_put_bytes(&out->output, result->output);
     buf_put_bytes(&out->errors, result->errors);
     buf_put_str(&out->detail, result->detail);

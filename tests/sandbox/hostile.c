@@ -402,8 +402,6 @@ static int worker(const char *how)
             return 0;
         if (strcmp(how, "wrong") == 0)
             id += 7;
-        if (strcmp(how, "late") == 0 && id == 1)
-            nap();
         if (strcmp(how, "error") == 0)
             printf("{\"id\":%llu,\"error\":\"no such word\"}\n", id);
         else if (strcmp(how, "junk") == 0)
