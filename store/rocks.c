@@ -272,33 +272,49 @@ static uint64_t rocks_bytes(struct kv *kv)
 
 /* ---- writes ---- */
 
+/* A row of a batch: the first bytes of its key, which nearly always decide, and its place in the batch's log. */
 struct row {
-    struct bytes key, value;
-    size_t order; /* place in the batch: of equal keys the later one wins */
+    uint64_t head;
+    size_t at;
 };
 
-static int row_order(const void *a, const void *b)
+static uint64_t head_of(struct bytes key)
+{
+    uint8_t first[8] = {0};
+    memcpy(first, key.p, key.n < sizeof first ? key.n : sizeof first);
+    return get_be(first, sizeof first);
+}
+
+static int row_order(const void *a, const void *b, void *batch)
 {
     const struct row *x = a, *y = b;
-    int c = bytes_cmp(x->key, y->key);
-    return c != 0 ? c : (x->order > y->order) - (x->order < y->order);
+    struct bytes key[2], value;
+    size_t at[2] = {x->at, y->at};
+    if (x->head != y->head)
+        return x->head < y->head ? -1 : 1;
+    (void)kv_batch_next(batch, &at[0], &key[0], &value);
+    (void)kv_batch_next(batch, &at[1], &key[1], &value);
+    int c = bytes_cmp(key[0], key[1]);
+    return c != 0 ? c : (x->at > y->at) - (x->at < y->at); /* of equal keys the later one wins */
 }
 
 /* Rows go in by increasing key: RocksDB's memory table then finds most places right beside the last one. */
 static void fill_batch(rocksdb_writebatch_t *wb, const struct kv_batch *batch)
 {
     struct row *rows = mem_calloc(batch->count, sizeof *rows);
+    struct bytes key, value;
     size_t n = 0;
-    for (size_t at = 0; n < batch->count && kv_batch_next(batch, &at, &rows[n].key, &rows[n].value); n++)
-        rows[n].order = n;
+    for (size_t at = 0, from = 0; n < batch->count && kv_batch_next(batch, &at, &key, &value); from = at)
+        rows[n++] = (struct row){.head = head_of(key), .at = from};
     assert(n == batch->count);
-    qsort(rows, n, sizeof *rows, row_order);
+    qsort_r(rows, n, sizeof *rows, row_order, (void *)(uintptr_t)batch);
     for (size_t i = 0; i < n; i++) {
-        const struct row *r = &rows[i];
-        if (r->value.p != NULL)
-            rocksdb_writebatch_put(wb, (const char *)r->key.p, r->key.n, (const char *)r->value.p, r->value.n);
+        size_t at = rows[i].at;
+        (void)kv_batch_next(batch, &at, &key, &value);
+        if (value.p != NULL)
+            rocksdb_writebatch_put(wb, (const char *)key.p, key.n, (const char *)value.p, value.n);
         else
-            rocksdb_writebatch_delete(wb, (const char *)r->key.p, r->key.n);
+            rocksdb_writebatch_delete(wb, (const char *)key.p, key.n);
     }
     free(rows);
 }
