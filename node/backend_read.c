@@ -143,29 +143,65 @@ enum err backend_work_history(struct backend *b, struct api_call *call)
 
 /* ---- changes ----------------------------------------------------------------------------------------------------- */
 
-/* A change cursor is the first eight digits of the node's id, a hyphen, and the number of the change: readable, since
- * people resume streams by hand. */
+/* A change cursor is the first eight digits of the node's id, the number of the change, and the first eight of the
+ * revision that it told of: readable, since people resume streams by hand. The last part tells a log that was put back
+ * from an old copy, and went on differently, from the one that gave the cursor; it may be left out. */
 #define CHANGE_PREFIX 8
+#define CHANGE_TAG    8
+
+static bool take_tag(void *ctx, const struct change_info *c)
+{
+    char hex[ID_HEX_SIZE];
+    id_hex(hex, &c->revision);
+    (void)snprintf(ctx, CHANGE_TAG + 1, "%.*s", CHANGE_TAG, hex);
+    return false;
+}
+
+/* "" where there is no such change. */
+static enum err tag_of(const struct backend *b, uint64_t seq, char tag[CHANGE_TAG + 1])
+{
+    tag[0] = 0;
+    return seq > 0 ? store_changes(b->store, seq - 1, 1, take_tag, tag) : ERR_OK;
+}
+
+static enum err check_tag(const struct backend *b, uint64_t seq, struct bytes given)
+{
+    char tag[CHANGE_TAG + 1];
+    enum err e = tag_of(b, seq, tag);
+    if (e != ERR_OK)
+        return e;
+    return bytes_eq(given, bytes_str(tag)) ? ERR_OK : ERR_MESH;
+}
 
 static enum err change_cursor(struct backend *b, struct bytes text, uint64_t *seq)
 {
     char hex[ID_HEX_SIZE];
     uint64_t v = 0;
+    size_t i = CHANGE_PREFIX + 1;
     *seq = bytes_eq(text, bytes_str("now")) ? store_last_seq(b->store) : 0;
     if (text.n == 0 || bytes_eq(text, bytes_str("now")))
         return ERR_OK;
-    if (text.n < CHANGE_PREFIX + 2 || text.n > CHANGE_PREFIX + 20 || text.p[CHANGE_PREFIX] != '-')
+    if (text.n < CHANGE_PREFIX + 2 || text.n > CHANGE_PREFIX + 21 + CHANGE_TAG || text.p[CHANGE_PREFIX] != '-')
         return ERR_FORM;
     key_hex(hex, &b->config.node);
     if (memcmp(text.p, hex, CHANGE_PREFIX) != 0)
         return ERR_MESH;
-    for (size_t i = CHANGE_PREFIX + 1; i < text.n; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9')
-            return ERR_FORM;
+    for (; i < text.n && i < CHANGE_PREFIX + 20 && text.p[i] >= '0' && text.p[i] <= '9'; i++)
         v = v * 10 + (uint64_t)(text.p[i] - '0');
-    }
+    if (i == CHANGE_PREFIX + 1 || (i < text.n && text.p[i] != '-'))
+        return ERR_FORM;
     *seq = v;
-    return ERR_OK;
+    return i < text.n ? check_tag(b, v, bytes_of(text.p + i + 1, text.n - i - 1)) : ERR_OK;
+}
+
+/* Appends the cursor after change number `seq`. */
+static enum err put_change_cursor(const struct backend *b, uint64_t seq, struct buf *out)
+{
+    char hex[ID_HEX_SIZE], tag[CHANGE_TAG + 1];
+    enum err e = tag_of(b, seq, tag);
+    key_hex(hex, &b->config.node);
+    buf_printf(out, "%.*s-%llu%s%s", CHANGE_PREFIX, hex, (unsigned long long)seq, tag[0] != 0 ? "-" : "", tag);
+    return e;
 }
 
 struct changes {
@@ -186,7 +222,7 @@ static bool put_change(void *ctx, const struct change_info *c)
     id_hex(id, &c->entry);
     id_hex(revision, &c->revision);
     row->seq = c->seq;
-    (void)snprintf(row->cursor, sizeof row->cursor, "%s-%llu", list->node, (unsigned long long)c->seq);
+    (void)snprintf(row->cursor, sizeof row->cursor, "%s-%llu-%.*s", list->node, (unsigned long long)c->seq, CHANGE_TAG, revision);
     int n = snprintf(row->json, sizeof row->json,
                      "{\"cursor\":\"%s\",\"kind\":\"%s\",\"id\":\"%s\",\"revision\":\"%s\",\"verb\":\"%s\"}",
                      row->cursor, kind != NULL ? kind->singular : "unknown", id, revision, verb_word(c->verb));
@@ -218,9 +254,9 @@ enum err backend_put_changes(struct backend *b, struct api_call *call)
             buf_put_u8(&call->out, ',');
         buf_put(&call->out, call->changes[i].json, call->changes[i].length);
     }
-    buf_printf(&call->cursor_out, "%s-%llu", list.node, (unsigned long long)call->next_seq);
+    e = put_change_cursor(b, call->next_seq, &call->cursor_out);
     buf_put_str(&call->out, "],\"next_cursor\":\"");
     buf_put_bytes(&call->out, buf_view(&call->cursor_out));
     buf_put_str(&call->out, "\"}");
-    return ERR_OK;
+    return e;
 }
