@@ -102,6 +102,19 @@ void handle_writers(struct exchange *x)
     with_entry(x, writers);
 }
 
+static void writer_put(struct exchange *x)
+{
+    assert(x->match.shape == SHAPE_WRITER);
+    memcpy(x->call.key.b, x->match.second.b, ID_BYTES);
+    x->call.guard = API_GUARD_CREATE;
+    exchange_call(x, API_WRITER_ADD, on_out);
+}
+
+void handle_writer_put(struct exchange *x)
+{
+    with_entry(x, writer_put);
+}
+
 static void on_writer_removed(struct exchange *x)
 {
     if (!answer_error(x))

@@ -23,6 +23,7 @@ void handle_revisions(struct exchange *x);
 void handle_revision(struct exchange *x);
 void handle_writers(struct exchange *x);
 void handle_writer_add(struct exchange *x);
+void handle_writer_put(struct exchange *x);
 void handle_writer_remove(struct exchange *x);
 void handle_list(struct exchange *x);
 /* write.c */

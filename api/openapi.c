@@ -282,6 +282,8 @@ static const struct {
      ",\"revision\":{\"type\":[\"string\",\"null\"]},\"created_at\":" TEXT ",\"updated_at\":" TEXT ",\"author\":" TEXT
      ",\"delta\":" TEXT ",\"heads\":" COUNT ",\"conflicts\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
      "\"incomplete\":{\"type\":\"boolean\",\"description\":\"A body has not arrived here yet: no ETag.\"},"
+     "\"moved_to\":{\"type\":\"string\",\"description\":\"Id of the entry that takes the place of this one; only where its owner "
+     "said so.\"},"
      "\"served_by\":" TEXT "},\"required\":[\"id\",\"kind\",\"owner\",\"name\",\"incomplete\"]}"},
     {"RevisionPage", "{\"type\":\"object\",\"properties\":{\"revisions\":{\"type\":\"array\",\"items\":"
                      "{\"$ref\":\"#/components/schemas/Revision\"}},\"next_cursor\":{\"type\":[\"string\",\"null\"]}}}"},

@@ -37,6 +37,8 @@ static const struct route routes[] = {
      "Who may write a {kind} besides its owner", "Writers", JSON, {200, 404, 409}},
     {HTTP_POST, SHAPE_WRITERS, ROUTE_WRITTEN, WRITERS, handle_writer_add, SCOPE_WRITE, BODY_JSON, API_RECORD_MAX,
      "add_{kind}_writer", "Lets an author write a {kind}", "Writers", JSON, {200, 204, 400, 404, 409, 415, 422, 507}},
+    {HTTP_PUT, SHAPE_WRITER, ROUTE_WRITTEN, WRITERS "/{key}", handle_writer_put, SCOPE_WRITE, BODY_NONE, 0,
+     "put_{kind}_writer", "Lets an author write a {kind}, unless it may already", "Writers", JSON, {200, 404, 409, 507}},
     {HTTP_DELETE, SHAPE_WRITER, ROUTE_WRITTEN, WRITERS "/{key}", handle_writer_remove, SCOPE_WRITE, BODY_NONE, 0,
      "remove_{kind}_writer", "Takes the right to write a {kind} back, and what of that author's is visible", NULL, NULL,
      {204, 404, 409, 507}},
@@ -72,7 +74,7 @@ static const struct route routes[] = {
     {HTTP_POST, SHAPE_ADMIN_ACT, 0, "/admin/{verb}", handle_admin, SCOPE_ADMIN, BODY_ADMIN, API_ADMIN_BODY_MAX,
      "do_admin",
      "A verb that changes something: peer-add, peer-rm, peer-ban, peer-unban, charter-set, mesh-invite, member-admit, member-remove, "
-     "token-new, token-rm, key-new, key-export, key-import, import, sync, shutdown",
+     "token-new, token-rm, key-new, key-export, key-import, key-retire, import, sync, shutdown",
      "Anything", JSON, {200, 204, 404, 409, 413, 422}},
 };
 

@@ -24,6 +24,12 @@ const struct field_desc price_fields[] = {
      .about = "Price of one unit in pico-USD (10^-12 USD)."},
     {0}};
 
+const struct field_desc moved_fields[] = {
+    {.name = "id", .type = FIELD_SHA256, .flags = FIELD_REQUIRED, .about = "Id of the successor, 64 hex digits."},
+    {.name = "signature", .type = FIELD_BASE64, .flags = FIELD_REQUIRED, .min = 88, .max = 88,
+     .about = "The owner's signature over both ids; souk key retire makes it."},
+    {0}};
+
 static const struct field_desc resources[] = {
     {.name = "min_vcpus", .type = FIELD_UINT, .max = UINT8_MAX, .fallback = "1",
      .not_above = "recommended_vcpus", .about = "Virtual CPUs needed at least."},
@@ -125,6 +131,8 @@ static const struct field_desc fields[] = {
     {.name = "pricing", .type = FIELD_OBJECT_LIST, .rule = RULE_UNITS, .max = RECORD_LIST_MAX, .fields = price_fields,
      .fallback = "[]", .about = "Prices by unit in pico-USD."},
     {.name = "usage_tracking", .type = FIELD_OBJECT, .fields = usage, .fallback = "{}", .about = "What is counted when the model is used."},
+    {.name = "moved_to", .type = FIELD_OBJECT, .flags = FIELD_NULLABLE, .fields = moved_fields,
+     .about = "The entry that takes the place of this one, in its owner's signed word; shown where the signature holds."},
     {0}};
 
 const struct kind_desc kind_model = {.kind = KIND_MODEL, .singular = "model", .plural = "models",

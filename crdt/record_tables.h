@@ -9,7 +9,7 @@
 
 extern const struct kind_desc kind_model, kind_agent, kind_server, kind_node, kind_charter, kind_member;
 
-extern const struct field_desc price_fields[];
+extern const struct field_desc price_fields[], moved_fields[];
 extern const char *const model_types[];
 extern const char *const licenses[];
 

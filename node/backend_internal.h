@@ -60,6 +60,7 @@ void backend_defer(struct backend *b, struct api_call *call,
 SOUK_MUST_USE enum err backend_check_name(struct api_call *call, struct bytes name);
 
 SOUK_MUST_USE enum err backend_put_writers(struct backend *b, struct api_call *call, const struct id *id);
+bool backend_is_writer(const struct backend *b, const struct id *entry, const struct key *key);
 SOUK_MUST_USE enum err backend_put_changes(struct backend *b, struct api_call *call);
 SOUK_MUST_USE enum err backend_work_history(struct backend *b, struct api_call *call);
 

@@ -288,7 +288,7 @@ bool backend_mesh(struct backend *b, struct api_call *call)
     static const struct {
         const char *verb;
         void (*run)(struct backend *b, struct api_call *call);
-    } verbs[] = {{"charter-set", members_charter_set}, {"member-admit", members_admit}, {"member-remove", members_remove}, {"mesh-invite", invite_make}};
+    } verbs[] = {{"charter-set", members_charter_set}, {"member-admit", members_admit}, {"member-remove", members_remove}, {"mesh-invite", invite_make}, {"key-retire", retire_run}};
     if (strcmp(call->admin, "charter") == 0) {
         show_charter(b, call);
         return true;

@@ -1,6 +1,6 @@
 /*
  * What the files about the charter and the members share: backend_mesh.c (what they say), backend_members.c (changes by an
- * operator) and backend_invite.c (newcomers). Private to the backend.
+ * operator), backend_invite.c (newcomers) and backend_retire.c (keys that are succeeded). Private to the backend.
  */
 #ifndef SOUK_NODE_BACKEND_MESH_H
 #define SOUK_NODE_BACKEND_MESH_H
@@ -72,6 +72,8 @@ struct author *author_of_key(struct backend *b, const struct key *key); /* NULL:
 void members_charter_set(struct backend *b, struct api_call *call);
 void members_admit(struct backend *b, struct api_call *call);
 void members_remove(struct backend *b, struct api_call *call);
+/* key-retire (backend_retire.c) */
+void retire_run(struct backend *b, struct api_call *call);
 /* mesh-invite */
 void invite_make(struct backend *b, struct api_call *call);
 /* After every drain: looks whether an invitation brought in two newcomers, where member entries changed. */

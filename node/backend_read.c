@@ -37,6 +37,19 @@ enum err backend_put_writers(struct backend *b, struct api_call *call, const str
     return e;
 }
 
+static bool is_key(void *ctx, const struct grant *g)
+{
+    struct grant *wanted = ctx;
+    wanted->granted = wanted->granted || key_eq(&g->key, &wanted->key);
+    return !wanted->granted;
+}
+
+bool backend_is_writer(const struct backend *b, const struct id *entry, const struct key *key)
+{
+    struct grant wanted = {.key = *key};
+    return store_writers(b->store, entry, is_key, &wanted) == ERR_OK && wanted.granted;
+}
+
 /* ---- history ----------------------------------------------------------------------------------------------------- */
 
 static const char *verb_word(enum verb verb)

@@ -216,6 +216,7 @@ enum cli_exit cli_key_ls(struct cli *c);
 enum cli_exit cli_key_new(struct cli *c);
 enum cli_exit cli_key_export(struct cli *c);
 enum cli_exit cli_key_import(struct cli *c);
+enum cli_exit cli_key_retire(struct cli *c);
 enum cli_exit cli_writer_add(struct cli *c);
 enum cli_exit cli_writer_rm(struct cli *c);
 enum cli_exit cli_writer_ls(struct cli *c);

@@ -85,7 +85,7 @@ static bool is_blank(const json_t *value)
 static void print_entry(const struct cli *c, const json_t *root)
 {
     const struct kind_desc *kind = cli_kind(c->args[0]);
-    static const char *const shown[] = {"id", "owner", "revision", "created_at", "updated_at", "author", NULL};
+    static const char *const shown[] = {"id", "owner", "revision", "created_at", "updated_at", "author", "moved_to", NULL};
     json_t *meta = json_object_get(root, "meta"), *value;
     const char *name;
     json_object_foreach(json_object_get(root, kind->singular), name, value)

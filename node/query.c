@@ -306,11 +306,58 @@ enum err query_run(const struct query_env *env, const struct api_query *q, struc
     return e;
 }
 
+#define FOLLOW_MAX 8 /* steps from one owner to the next */
+
+/* Where the owner says that the entry went, if something is shown there. */
+static bool successor(const struct store *s, uint64_t kind, const struct id *id, struct id *out)
+{
+    static const char mark[] = "\"moved_to\":\""; /* cheap: most entries have not moved */
+    struct entry_info info;
+    struct buf json = {0}, next = {0};
+    bool moved = false;
+    if (store_get(s, kind, id, &info, &json) == ERR_OK && memmem(json.p, json.n, mark, sizeof mark - 1) != NULL) {
+        buf_put_str(&json, "}}");
+        struct bytes to = jsonscan_member(jsonscan_member(buf_view(&json), "meta"), "moved_to");
+        moved = to.n == ID_HEX_SIZE + 1 && id_parse(out, bytes_of(to.p + 1, to.n - 2)) &&
+                store_get(s, kind, out, &info, &next) == ERR_OK;
+    }
+    buf_close(&json);
+    buf_close(&next);
+    return moved;
+}
+
+/* The end of the way; the entry itself where that leads round in a circle or too far. */
+static struct id follow(const struct store *s, uint64_t kind, const struct id *id)
+{
+    struct id at = *id, next;
+    for (unsigned i = 0; i < FOLLOW_MAX; i++) {
+        if (!successor(s, kind, &at, &next))
+            return at;
+        at = next;
+    }
+    return *id;
+}
+
+/* Names follow a succession; several entries that went to one become that one. */
+static size_t follow_all(const struct store *s, uint64_t kind, struct id *ids, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct id end = follow(s, kind, &ids[i]);
+        size_t k = 0;
+        while (k < kept && !id_eq(&ids[k], &end))
+            k++;
+        if (k == kept)
+            ids[kept++] = end;
+    }
+    return kept;
+}
+
 size_t query_name(const struct store *s, uint64_t kind, struct bytes name, struct id *out, size_t max)
 {
     size_t exact = store_by_name(s, kind, name, out, max);
     if (exact > 0)
-        return exact;
+        return exact <= max ? follow_all(s, kind, out, exact) : exact;
     size_t prefix = 0;
     while (prefix < name.n && name.p[prefix] != '/')
         prefix++;

@@ -24,7 +24,7 @@ SOUK_MUST_USE enum err query_run(const struct query_env *env, const struct api_q
 SOUK_MUST_USE enum err query_entry(const struct query_env *env, uint64_t kind, const struct id *id,
                                    struct entry_info *info, struct buf *out);
 
-/* Ids of entries that a user may mean by `name`: the exact name first, else `owner-prefix/name` (a prefix of at least
+/* Ids of entries that a user may mean by `name`: the exact name first (followed to where its owner says it moved), else `owner-prefix/name` (a prefix of at least
  * NAME_PREFIX_MIN hex digits). At most `max` go to out; returns how many there are. See MODEL 1. */
 #define NAME_PREFIX_MIN 4
 #define NAME_MATCHES_MAX 16

@@ -144,7 +144,8 @@ static enum err show_revision(const struct view_of *v, const struct op_row *row,
     struct show_heads heads = {.n = 1};
     struct merged m;
     struct view view = {.kind = kind_by_number(v->row.kind), .id = v->entry, .owner = v->row.owner, .name = v->row.name,
-                        .created = v->row.created, .head_count = 1, .heads = &heads, .merged = &m};
+                        .created = v->row.created, .head_count = 1, .heads = &heads, .merged = &m,
+                        .mesh = &v->store->mesh};
     heads.heads[0] = (struct head){.op = *op, .author = row->author, .time = row->time, .is_put = true, .has_body = true,
                                    .is_owner = key_eq(&row->author, &v->row.owner)};
     heads.deltas[0] = row->delta;

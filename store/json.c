@@ -3,6 +3,7 @@
  * crdt/record.h. A pure function of the heads looked at. Owns the members of `meta`; the record itself is written by
  * crdt/record_json.c.
  */
+#include "crdt/moved.h"
 #include "crdt/record.h"
 #include "store/work.h"
 
@@ -71,7 +72,8 @@ static uint64_t newest_time(const struct show_heads *h)
     return newest;
 }
 
-static void put_meta(struct buf *out, const struct view *v, const struct record_meta *meta)
+/* `moved`: NULL where the owner did not say so. */
+static void put_meta(struct buf *out, const struct view *v, const struct record_meta *meta, const struct moved *moved)
 {
     assert(v->kind != NULL && v->heads->n > 0);
     size_t newest = newest_put(v->heads);
@@ -89,6 +91,8 @@ static void put_meta(struct buf *out, const struct view *v, const struct record_
     buf_put_str(out, ",\"heads\":");
     json_put_uint(out, v->head_count);
     put_conflicts(out, v->conflicts);
+    if (moved != NULL)
+        put_hex(out, ",\"moved_to\":\"", SHORT_HEX, moved->successor.b);
     buf_put_str(out, v->merged->incomplete ? ",\"incomplete\":true" : ",\"incomplete\":false");
 }
 
@@ -101,9 +105,11 @@ void view_short(struct buf *out, const struct view *v)
         for (size_t i = 0; i < v->heads->n; i++)
             if (v->heads->heads[i].time < meta.created_at)
                 meta.created_at = v->heads->heads[i].time;
+    struct moved moved = {.mesh = *v->mesh, .entry = v->id};
+    bool has_moved = moved_judge(v->merged, &v->owner, &moved);
     buf_put_str(out, "{\"");
     buf_put_str(out, v->kind->singular);
     buf_put_str(out, "\":");
     record_short(v->kind, v->merged, &meta, out);
-    put_meta(out, v, &meta);
+    put_meta(out, v, &meta, has_moved ? &moved : NULL);
 }

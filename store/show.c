@@ -128,7 +128,7 @@ static void set_flags(struct work *w, struct work_entry *e, const struct merged 
 }
 
 /* Builds the JSON into w->scratch; notes in the flags whether there are conflicts. */
-static void build_json(struct work *w, struct work_entry *e, const struct show_heads *heads, const struct merged *m)
+static void build_json(struct work *w, struct work_entry *e, const struct show_heads *heads, struct merged *m)
 {
     assert((e->row.flags & ENTRY_SHOWN) != 0);
     assert(heads->n > 0 && heads->heads[0].is_put);
@@ -144,7 +144,8 @@ static void build_json(struct work *w, struct work_entry *e, const struct show_h
         e->row.flags |= ENTRY_CONFLICT;
     struct view view = {.kind = kind_by_number(e->row.kind), .id = e->id, .revision = e->row.revision,
                         .owner = e->row.owner, .name = e->row.name, .created = e->row.created,
-                        .head_count = e->row.head_count, .heads = heads, .merged = m, .conflicts = &conflicts};
+                        .head_count = e->row.head_count, .heads = heads, .merged = m, .mesh = &w->store->mesh,
+                        .conflicts = &conflicts};
     buf_reset(&w->scratch);
     view_short(&w->scratch, &view);
     if (puts > 1)

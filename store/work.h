@@ -262,7 +262,8 @@ struct view {
     struct bytes name;
     uint64_t created, head_count;
     const struct show_heads *heads; /* at least one put */
-    const struct merged *merged;
+    struct merged *merged;          /* a moved_to that does not hold is taken out */
+    const struct id *mesh;
     const struct conflicts *conflicts;
 };
 void view_short(struct buf *out, const struct view *v); /* short_expand makes it what is sent */
