@@ -105,7 +105,7 @@ static const struct field_desc fields[] = {
     {.name = "usage_tracking", .type = FIELD_OBJECT, .fields = usage, .fallback = "{}", .about = "What is counted when the agent is used."},
     {.name = "config_schema", .type = FIELD_JSON, .flags = FIELD_NULLABLE, .fallback = "null",
      .about = "JSON Schema of the agent's settings."},
-    {.name = "moved_to", .type = FIELD_OBJECT, .flags = FIELD_NULLABLE, .fields = moved_fields,
+    {.name = "moved_to", .type = FIELD_OBJECT, .fields = moved_fields,
      .about = "The entry that takes the place of this one, in its owner's signed word; shown where the signature holds."},
     {0}};
 

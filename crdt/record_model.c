@@ -131,7 +131,7 @@ static const struct field_desc fields[] = {
     {.name = "pricing", .type = FIELD_OBJECT_LIST, .rule = RULE_UNITS, .max = RECORD_LIST_MAX, .fields = price_fields,
      .fallback = "[]", .about = "Prices by unit in pico-USD."},
     {.name = "usage_tracking", .type = FIELD_OBJECT, .fields = usage, .fallback = "{}", .about = "What is counted when the model is used."},
-    {.name = "moved_to", .type = FIELD_OBJECT, .flags = FIELD_NULLABLE, .fields = moved_fields,
+    {.name = "moved_to", .type = FIELD_OBJECT, .fields = moved_fields,
      .about = "The entry that takes the place of this one, in its owner's signed word; shown where the signature holds."},
     {0}};
 

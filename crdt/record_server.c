@@ -105,7 +105,7 @@ static const struct field_desc fields[] = {
     {.name = "packages", .type = FIELD_OBJECT_LIST, .max = RECORD_LIST_MAX, .fields = package, .about = "How to install and start it."},
     {.name = "remotes", .type = FIELD_OBJECT_LIST, .max = RECORD_LIST_MAX, .fields = remote, .about = "Where it runs already."},
     {.name = "_meta", .type = FIELD_JSON, .about = "Further facts by reverse domain name."},
-    {.name = "moved_to", .type = FIELD_OBJECT, .flags = FIELD_NULLABLE, .fields = moved_fields,
+    {.name = "moved_to", .type = FIELD_OBJECT, .fields = moved_fields,
      .about = "The entry that takes the place of this one, in its owner's signed word; shown where the signature holds."},
     {0}};
 

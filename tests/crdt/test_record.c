@@ -117,8 +117,8 @@ Test(record, tables_keep_their_own_rules)
         models++;
     while (kind_at(1)->fields[agents].name != NULL)
         agents++;
-    cr_expect_eq(models, 36, "35 and pricing");
-    cr_expect_eq(agents, 37, "36 and pricing");
+    cr_expect_eq(models, 37, "35, pricing and moved_to");
+    cr_expect_eq(agents, 38, "36, pricing and moved_to");
 }
 
 /* A record made by hand. */
