@@ -17,13 +17,19 @@ static bool worth_keeping(const struct net *n, const struct peer *p)
     return p->has_key && !p->self && (p->addr[0] != 0 || p->told[0] != 0 || p->score != 0 || book_banned(n, p));
 }
 
+/* Rounded up, so that an unchanged book is the same text a moment later. */
+static uint64_t whole_time(uint64_t ms)
+{
+    return (ms + 9999) / 10000 * 10000;
+}
+
 static void put_row(const struct net *n, const struct peer *p, uint64_t clock_ms, struct buf *out)
 {
     char key[ID_HEX_SIZE], source[ID_HEX_SIZE];
     const char *addr = p->addr[0] != 0 ? p->addr : p->told[0] != 0 ? p->told : "-";
     uint64_t banned = 0;
     if (book_banned(n, p))
-        banned = p->banned_until_ms == UINT64_MAX ? UINT64_MAX : clock_ms + (p->banned_until_ms - n->now_ms);
+        banned = p->banned_until_ms == UINT64_MAX ? UINT64_MAX : whole_time(clock_ms + (p->banned_until_ms - n->now_ms));
     key_hex(key, &p->key);
     key_hex(source, &p->source);
     assert(strchr(addr, ' ') == NULL);

@@ -3,7 +3,7 @@
  * durable replacement (write beside, fsync, rename, fsync the directory). What the files mean is identity.h's,
  * tokens.h's and config.h's business. Every failure appends one sentence without a newline to `why`.
  *
- *   souk.conf  node.key  noise.key  mesh  invitation  tokens  keys/NAME  lock  admin.sock  store/
+ *   souk.conf  node.key  noise.key  mesh  invitation  tokens  peers  keys/NAME  lock  admin.sock  store/
  */
 #ifndef SOUK_NODE_DIR_H
 #define SOUK_NODE_DIR_H

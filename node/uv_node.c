@@ -68,6 +68,8 @@ static void on_timer(uv_timer_t *timer)
     struct server *s = timer->data;
     if (uv_now(&s->loop) >= s->describe_at)
         server_describe(s);
+    if (uv_now(&s->loop) >= s->book_at)
+        server_book_keep(s);
     server_feed(s, &(struct node_event){.kind = NODE_TICK});
 }
 
@@ -113,6 +115,8 @@ static void arm(struct server *s)
     uint64_t at = node_deadline(s->node), now = uv_now(&s->loop);
     if (s->describe_at < at)
         at = s->describe_at;
+    if (s->book_at < at)
+        at = s->book_at;
     if (at == UINT64_MAX)
         uv_timer_stop(&s->timer);
     else
@@ -239,6 +243,7 @@ static void on_stop_timer(uv_timer_t *timer)
 static void on_drained(void *ctx)
 {
     struct server *s = ctx;
+    server_book_stop(s);
     node_stop(s->node);
     server_drain_quietly(s);
     close_all(s);
@@ -352,6 +357,7 @@ enum err uv_node_run(const struct uv_node_config *config, struct buf *why)
         err = ERR_DENIED;
     }
     buf_close(&s->refusal);
+    buf_close(&s->book);
     sodium_memzero(s, sizeof *s);
     free(s);
     return err;

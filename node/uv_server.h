@@ -50,6 +50,9 @@ struct server {
     uv_signal_t signals[3];
     char mesh_bound[NET_ADDR_MAX], advertise[NET_ADDR_MAX], http_bound[UV_HTTP_BOUND_MAX];
     bool draining, stopping, closed;
+    struct buf book;       /* the address book as it was written last */
+    uint64_t book_at;      /* when it is looked at again */
+    bool book_writing, book_failed;
     uint64_t describe_at, describe_wait_ms; /* this node's own entry is looked at again */
     bool joining;          /* not admitted yet, with an invitation */
     struct invitation invitation;
@@ -82,6 +85,11 @@ void server_start_signals(struct server *s); /* and timers */
 SOUK_MUST_USE enum err server_start(struct server *s, struct buf *why);
 
 void server_describe(struct server *s);
+
+/* uv_book.c: the address book in the data directory */
+void server_book_load(struct server *s);
+void server_book_keep(struct server *s); /* writes it where it changed, off the loop */
+void server_book_stop(struct server *s); /* ... at once */
 
 /* uv_admin.c */
 struct author *server_author(struct server *s, const char *name); /* NULL: no such key here */

@@ -274,6 +274,7 @@ static enum err start_listeners(struct server *s, struct buf *why)
     if (err != ERR_OK)
         return err;
     start_node(s);
+    server_book_load(s);
     start_backend(s);
     return start_http(s, why);
 }
