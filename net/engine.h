@@ -75,12 +75,12 @@
 #define NET_ASK_OTHER_MS    3000        /* ... where another is known to hold it                    */
 #define NET_ASK_ALL_MS      300000      /* ... nor does any one id wait longer                      */
 #define NET_SWEEP_MS        1000        /* how often that is looked at                              */
-#define NET_AGAIN_BURST     (8u << 20)  /* bytes of deltas that a peer had already ...              */
+#define NET_AGAIN_BURST     (8u << 20)  /* bytes of deltas asked for again ...                      */
 #define NET_AGAIN_RATE      256         /* ... and each millisecond                                 */
 #define NET_SERVED_SLACK    8192        /* beyond this and twice the set every answer counts as such */
 #define NET_SERVE_MAX       (2 * NET_WINDOW_IDS) /* ids asked by one peer and not yet answered      */
 #define NET_STORING_MAX     4096        /* bundles handed to the store                              */
-#define NET_STORING_BYTES   (48u << 20) /* ... and their bytes                                      */
+#define NET_STORING_BYTES   (16u << 20) /* ... and their bytes                                      */
 #define NET_FORWARD_MAX     (16u << 10) /* a larger delta of others is forwarded as an id           */
 #define NET_LOADS_MAX       64          /* own deltas being loaded for broadcast                    */
 #define NET_PUBLISH_MAX     8192        /* own deltas waiting for that; beyond: as ids              */
@@ -211,6 +211,7 @@ struct link {
     uint64_t answered_ms;       /* the last one */
     struct idqueue serve;       /* ids it asked of us */
     uint64_t serve_ms;          /* no more of them are answered before */
+    struct recent answered;     /* ... and what they were */
     uint64_t served;            /* answers with a delta */
     uint64_t again_bytes, again_at_ms; /* deltas sent once more, less what time took off */
     bool loading;

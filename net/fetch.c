@@ -74,11 +74,12 @@ static uint64_t window_of(const struct link *l)
     return ids < NET_WINDOW_MIN ? NET_WINDOW_MIN : ids > NET_WINDOW_IDS ? NET_WINDOW_IDS : ids;
 }
 
-/* PROTOCOL 5.4: A node asks for no more than it could keep until the store has taken it, but of each peer for eight in any case: so the silence
- * of one peer takes nothing from the others. */
+/* PROTOCOL 5.4: A node asks for no more than it could keep until the store has taken it. Where the store has room, each peer may be
+ * asked for eight whatever the others owe: the silence of one takes nothing from them. */
 static bool room_to_ask(const struct net *n, const struct link *l)
 {
-    return l->asked < NET_WINDOW_MIN || n->storing_bytes + n->wants.asked * l->mean_bytes < NET_STORING_BYTES / 2;
+    uint64_t due = l->asked < NET_WINDOW_MIN ? 0 : n->wants.asked * l->mean_bytes;
+    return n->storing_bytes + due < NET_STORING_BYTES / 2;
 }
 
 static void ask(struct net *n, struct link *l)
@@ -405,11 +406,11 @@ bool fetch_load(struct net *n, enum load_purpose purpose, uint64_t link, const s
     return false;
 }
 
-/* PROTOCOL 3.7: What a peer had already is sent again at 256 kB a second, after the first 8 MiB. */
+/* PROTOCOL 3.7: What was an answer before is one again at 256 kB a second, after the first 8 MiB. */
 static void pace(struct net *n, struct link *l, const struct id *id, size_t bytes)
 {
     uint64_t back = (n->now_ms - l->again_at_ms) * NET_AGAIN_RATE;
-    bool again = recent_has(&l->known, id) || ++l->served > 2 * setindex_count(n->config.set) + NET_SERVED_SLACK;
+    bool again = recent_has(&l->answered, id) || ++l->served > 2 * setindex_count(n->config.set) + NET_SERVED_SLACK;
     if (!again)
         return;
     l->again_bytes = (l->again_bytes > back ? l->again_bytes - back : 0) + bytes;
@@ -424,6 +425,7 @@ static void answer(struct net *n, struct link *l, const struct id *id, struct by
     if (bundle.n > 0) {
         m = (struct wire_message){.type = WIRE_DELTA, .flags = WIRE_DELTA_ANSWER, .id = *id, .body = bundle};
         pace(n, l, id, bundle.n);
+        recent_add(&l->answered, id);
         recent_add(&l->known, id);
         n->stats.deltas_sent++;
     }

@@ -4,11 +4,14 @@
  */
 #include "net/frame.h"
 
+#include "crdt/alloc.h"
+
 #include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
 enum { PART_LAST = 0, PART_MORE = 1 };
+enum { KEEP_BYTES = 128 << 10 };
 
 /* PROTOCOL 1.4: After the record that brings a direction to 2^20 records or 2^30 bytes since its last key, both ends rekey that direction and count from zero. */
 static void count_record(struct frame_seal *s, size_t bytes)
@@ -41,9 +44,23 @@ bool frame_in_partial(const struct frame_in *f)
     return f->at < f->raw.n || (f->message.n > 0 && !f->given);
 }
 
+/* Room for one more part: doubled as it grows, but never beyond what the message's type allows. */
+static void make_room(struct frame_in *f, size_t part)
+{
+    if (f->message.n == 0 || f->message.cap - f->message.n >= part)
+        return;
+    size_t most = f->limit(f->message.p[0]) + part;
+    assert(f->message.n <= most - part);
+    if (f->message.cap > most / 2) {
+        f->message.p = mem_realloc(f->message.p, most, 1);
+        f->message.cap = most;
+    }
+}
+
 static enum frame_result add_part(struct frame_in *f, struct bytes record)
 {
     size_t from = f->message.n;
+    make_room(f, record.n);
     if (!noise_open(&f->seal.cipher, bytes_of(NULL, 0), record, &f->message))
         return FRAME_BAD_TAG;
     count_record(&f->seal, record.n);
@@ -85,6 +102,8 @@ enum frame_result frame_in_next(struct frame_in *f, struct bytes *message)
 {
     struct bytes record;
     if (f->given) {
+        if (f->message.cap > KEEP_BYTES)
+            buf_close(&f->message); /* many connections, each with the memory of its largest message, would be much */
         buf_reset(&f->message);
         f->given = false;
     }

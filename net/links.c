@@ -127,6 +127,7 @@ void link_free(struct link *l)
     conn_free(&l->conn);
     calls_free(l);
     recent_close(&l->known);
+    recent_close(&l->answered);
     buf_close(&l->offers);
     buf_close(&l->dont);
     idqueue_close(&l->ask);
@@ -160,6 +161,7 @@ static struct link *link_new(struct net *n, const struct net_event *e, enum nois
     l->started_ms = l->heard_ms = n->now_ms;
     l->mean_bytes = NET_WINDOW_BYTES / 32;
     recent_init(&l->known, rng_u64(&n->rng));
+    recent_init(&l->answered, rng_u64(&n->rng));
     rng_bytes(&n->rng, ephemeral, sizeof ephemeral);
     conn_init(&l->conn, &n->self, role, ephemeral);
     n->links[n->link_count++] = l;

@@ -126,7 +126,7 @@ static void give_verdicts(const struct incoming *list, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct store_in *in = list[i].in;
         if (in->why != ERR_OK)
-            in->verdict = in->why == ERR_AHEAD ? VERDICT_DEFERRED : VERDICT_REFUSED;
+            in->verdict = in->why == ERR_AHEAD || in->why == ERR_BUSY ? VERDICT_DEFERRED : VERDICT_REFUSED;
         else if (list[i].merged != NULL)
             in->verdict = (list[i].merged->row.flags & DELTA_IN_SET) != 0 ? VERDICT_NEW : VERDICT_ASIDE;
     }

@@ -125,6 +125,26 @@ static void take(struct work *w, struct incoming *c)
         c->in->bodies_new += (c->merged->ops[i]->mark.flags & OP_BODY) != 0;
 }
 
+/* An op of the set names one of its ops: it belongs to the set whoever wrote it. */
+static bool is_named(struct work *w, const struct incoming *c)
+{
+    for (size_t i = 0; i < c->delta.op_count; i++) {
+        const struct work_op *x = op_at(w, c, i);
+        if (x != NULL && x->mark.named > 0)
+            return true;
+    }
+    return false;
+}
+
+/* A copy of a store that is being checked takes all that the original took. */
+static bool room_for(struct work *w, const struct incoming *c)
+{
+    uint8_t flags = kind_is_policy(c->delta.ops[0].kind) ? DELTA_POLICY : 0;
+    if (w->store->trusting || policy_direct(&w->store->policy, flags, &c->delta.author))
+        return true;
+    return (w->store->stats.aside < STORE_ASIDE_MAX && c->in->bundle.n <= STORE_ASIDE_BYTES) || is_named(w, c);
+}
+
 static enum err add_delta(struct work *w, struct incoming *c)
 {
     assert(c->merged == NULL);
@@ -133,6 +153,8 @@ static enum err add_delta(struct work *w, struct incoming *c)
     enum err e = w->store->trusting ? ERR_OK : delta_verify(&c->delta.id, &c->delta.author, c->bundle.sig);
     if (e != ERR_OK)
         return e;
+    if (!room_for(w, c))
+        return ERR_BUSY;
     c->bodies = arena_alloc(&w->arena, c->delta.op_count * sizeof *c->bodies);
     for (size_t i = 0; i < c->bundle.body_count; i++) {
         const struct bundle_body *b = &c->bundle.bodies[i];

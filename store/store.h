@@ -47,9 +47,14 @@ enum verdict {
     VERDICT_NEW,      /* stored and in the set                                             */
     VERDICT_KNOWN,    /* held already; `bodies_new` says whether bodies were added          */
     VERDICT_ASIDE,    /* valid, but its author is not admitted (MODEL 6): kept aside        */
-    VERDICT_DEFERRED, /* time ahead: not stored                                            */
+    VERDICT_DEFERRED, /* time ahead, or no room aside: not stored; it may come again        */
     VERDICT_REFUSED   /* not valid: `why` says which rule                                  */
 };
+
+/* Strangers cannot fill the disk: beyond so many deltas aside, and above so many bytes of one, a delta whose author is not
+ * admitted is put off. It is not lost: whoever made it holds it, and repair brings it once its author is admitted. */
+#define STORE_ASIDE_MAX   4096
+#define STORE_ASIDE_BYTES 65536
 
 /* A delta from elsewhere. */
 struct store_in {

@@ -118,7 +118,8 @@ static bool keep(struct lab_host *h, const struct item *item, struct bytes bundl
     }
     struct lab_bundle *b = &h->bundles[h->count++];
     *b = (struct lab_bundle){.item = *item};
-    buf_put_bytes(&b->bytes, bundle);
+    if (!h->store_forgets)
+        buf_put_bytes(&b->bytes, bundle);
     return true;
 }
 
@@ -133,7 +134,7 @@ static void judge(struct lab *lab, struct lab_host *h, struct bytes in, struct n
         if (id_eq(&d.mesh, &lab->mesh) && delta_verify(&d.id, &d.author, b.sig) == ERR_OK) {
             r->refused = false;
             r->item = (struct item){.time = d.time, .id = d.id};
-            r->deferred = hlc_ms(d.time) > clock_of(lab, h) + MODEL_AHEAD_MAX_MS;
+            r->deferred = h->store_fails || hlc_ms(d.time) > clock_of(lab, h) + MODEL_AHEAD_MAX_MS;
             if (!r->deferred)
                 r->fresh = keep(h, &r->item, in);
         }

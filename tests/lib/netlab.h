@@ -29,6 +29,8 @@ struct lab_host {
     uint64_t stored_calls;         /* NET_STORE actions seen */
     uint64_t store_delay_ms;       /* until NET_STORED */
     bool store_stuck;              /* NET_STORED never comes */
+    bool store_forgets;            /* what is committed takes no memory here: only its item is kept */
+    bool store_fails;              /* every commit fails: what came is put off */
     bool listening;
     size_t dials, wanted_missing;
     struct buf log;                /* all NET_LOG lines */

@@ -257,7 +257,7 @@ Test(fetch, a_store_that_is_stuck_bounds_memory_and_loses_nothing)
     lab_run(lab, 100);
     lab_host(lab, 1)->store_stuck = true;
     for (size_t i = 0; i < 900; i++) {
-        (void)lab_write(lab, 0, 60000); /* 54 MB in all, above the 48 MiB that may wait */
+        (void)lab_write(lab, 0, 60000); /* 54 MB in all, above the 16 MiB that may wait */
         if (i % 16 == 0)
             lab_run(lab, 1);
     }
