@@ -12,7 +12,8 @@
 #endif
 
 #ifdef COUNTED_BY_SANITIZER
-#include <sanitizer/allocator_interface.h>
+/* Of sanitizer/allocator_interface.h, which gcc does not bring along. */
+size_t __sanitizer_get_current_allocated_bytes(void);
 
 size_t memory_in_use(void)
 {
