@@ -53,7 +53,7 @@ enum verdict {
 
 /* Strangers cannot fill the disk: beyond so many deltas aside, and above so many bytes of one, a delta whose author is not
  * admitted is put off. It is not lost: whoever made it holds it, and repair brings it once its author is admitted. */
-#define STORE_ASIDE_MAX   4096
+#define STORE_ASIDE_MAX   8192
 #define STORE_ASIDE_BYTES 65536
 
 /* A delta from elsewhere. */

@@ -13,6 +13,7 @@
 #define LARGE_BYTES   60000
 #define LARGE_WRITES  120
 #define GRAFTS        60
+#define CROWD         (NET_EAGER_OUT_MAX + 2)
 
 static bool has_item(struct lab *lab, size_t i, const struct item *item)
 {
@@ -132,16 +133,21 @@ void outage_wedged_sync(void)
 void outage_graft_in_back_off(void)
 {
     struct lab *lab = lab_new(1, 1);
-    struct mole m;
+    struct mole m[CROWD];
+    struct mole *last = &m[CROWD - 1];
     struct net_peer_info peer = {0};
-    mole_open(&m, lab, 7);
-    mole_say(&m, &(struct wire_message){.type = WIRE_PRUNE, .seconds = 60});
+    for (size_t i = 0; i < CROWD; i++)
+        mole_open(&m[i], lab, 10 + i);
+    mole_run(last, 1000);
+    promise(last->got[WIRE_PRUNE] >= 1, "the scenario means nothing: there is no back-off");
     for (unsigned i = 0; i < GRAFTS; i++) {
-        mole_say(&m, &(struct wire_message){.type = WIRE_GRAFT});
-        mole_run(&m, 500);
+        mole_say(last, &(struct wire_message){.type = WIRE_GRAFT});
+        mole_run(last, 250);
     }
-    promise(m.conn.state == CONN_UP && !m.closed, "a peer that sent GRAFT within its back-off is closed: %s", wire_reason_text(m.reason));
-    promise(info_of(lab, 0, &m.author.key, &peer) && peer.score >= 0, "GRAFT within the back-off cost score: %lld", (long long)peer.score);
-    mole_close(&m);
+    promise(last->got[WIRE_PRUNE] > GRAFTS / 2, "GRAFT within its back-off is answered with PRUNE %zu times", last->got[WIRE_PRUNE]);
+    promise(last->conn.state == CONN_UP && !last->closed, "a peer that sent GRAFT within its back-off is closed: %s", wire_reason_text(last->reason));
+    promise(info_of(lab, 0, &last->author.key, &peer) && peer.score >= 0, "GRAFT within the back-off cost score: %lld", (long long)peer.score);
+    for (size_t i = 0; i < CROWD; i++)
+        mole_close(&m[i]);
     lab_free(lab);
 }
