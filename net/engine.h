@@ -63,6 +63,7 @@
 #define NET_QUEUE_LAZY      (2u << 20)  /* bytes queued to a peer: ids only from here               */
 #define NET_QUEUE_EAGER     (512u << 10)/* ... until it falls below this                            */
 #define NET_QUEUE_MAX       (16u << 20) /* ... disconnected from here                               */
+#define NET_OUT_KEPT        (128u << 10)/* bytes of an empty buffer that are kept for the next          */
 #define NET_QUEUE_SERVE     (1u << 20)  /* answers to IWANT pause above this                        */
 #define NET_OFFERS_MAX      4096        /* ids waiting to leave in IHAVE to one peer                */
 

@@ -368,8 +368,8 @@ static void lend_out(struct net *n, struct link *l, struct net_action *a)
     n->lent = l->conn.out;
     buf_reset(&spare);
     l->conn.out = spare;
-    if (n->lent.cap > NET_QUEUE_SERVE && l->conn.out.cap > NET_QUEUE_SERVE)
-        buf_close(&l->conn.out);
+    if (l->conn.out.cap > NET_OUT_KEPT)
+        buf_close(&l->conn.out); /* else one large buffer after the other would come to rest at some link */
     assert(n->lent.n > 0 && l->conn.out.n == 0);
     if (l->rim_queued == 0)
         l->stalled_ms = n->now_ms;
