@@ -94,6 +94,8 @@ static void put_peer(struct backend *b, struct buf *out, const struct net_peer_i
                state_word(p->state), (unsigned long long)p->lag_ms, (unsigned long long)p->sent_bytes,
                (unsigned long long)p->received_bytes, (unsigned long long)p->queued_bytes);
     uint64_t silent_ms = p->heard_ms != 0 && b->now_ms > p->heard_ms ? b->now_ms - p->heard_ms : 0;
+    buf_printf(out, ",\"queued_ids\":%zu,\"sends_whole\":%s,\"sent_whole\":%s,\"expelled\":%s", p->queued_ids,
+               p->sends_whole ? "true" : "false", p->sent_whole ? "true" : "false", p->expelled ? "true" : "false");
     buf_printf(out,
                ",\"outbound\":%s,\"pinned\":%s,\"synced\":%s,\"sessions\":%llu,\"skew_ms\":%lld,\"silent_ms\":%llu",
                p->outbound ? "true" : "false", p->pinned ? "true" : "false", p->synced ? "true" : "false",
@@ -162,6 +164,11 @@ static int64_t value_queue(const struct net_peer_info *p)
     return (int64_t)p->queued_bytes;
 }
 
+static int64_t value_ids(const struct net_peer_info *p)
+{
+    return (int64_t)p->queued_ids;
+}
+
 static int64_t value_score(const struct net_peer_info *p)
 {
     return p->score;
@@ -192,6 +199,7 @@ static const struct peer_family families[] = {
     {"souk_peer_lag_seconds", "Round trip while the sets are equal, else the time since they were.", METRIC_GAUGE,
      UNIT_MS, value_lag},
     {"souk_peer_queue_bytes", "Bytes that wait to be sent to the peer.", METRIC_GAUGE, UNIT_PLAIN, value_queue},
+    {"souk_peer_queue_ids", "Deltas that wait to be offered to the peer as ids.", METRIC_GAUGE, UNIT_PLAIN, value_ids},
     {"souk_peer_score", "How the peer behaved, -100 (banned) to 100; souk peer ls gives the reasons.", METRIC_GAUGE,
      UNIT_PLAIN, value_score},
     {"souk_peer_clock_skew_seconds", "The peer's wall clock less this node's.", METRIC_GAUGE, UNIT_MS, value_skew},
@@ -231,6 +239,10 @@ void backend_metrics_peers(struct backend *b, struct buf *out)
         struct metric_label label = {"reason", net_scored_word((enum net_scored)i)};
         metrics_sample(out, "souk_peer_score_changes_total", &label, 1, stats.scored[i]);
     }
+    metrics_gauge(out, "souk_overlay", "1 while more peers are known than a full mesh may have.",
+                  stats.overlay ? 1 : 0);
+    metrics_counter(out, "souk_grafts_sent_total", "Links asked to carry whole deltas.", stats.grafts_sent);
+    metrics_counter(out, "souk_prunes_sent_total", "Links asked to carry ids alone.", stats.prunes_sent);
     metrics_family(out, "souk_sessions_total", METRIC_COUNTER, "Sessions with peers that came up, by who dialed.");
     metrics_sample(out, "souk_sessions_total", &(struct metric_label){"dialed_by", "self"}, 1, stats.sessions_dialed);
     metrics_sample(out, "souk_sessions_total", &(struct metric_label){"dialed_by", "peer"}, 1, stats.sessions_accepted);

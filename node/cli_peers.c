@@ -16,11 +16,14 @@ static void put_note(struct buf *out, const json_t *p)
 {
     const json_t *trouble = json_object_get(p, "trouble");
     const char *detail = cli_text(trouble, "detail");
-    if (json_is_object(trouble)) {
+    if (json_is_true(json_object_get(p, "expelled"))) {
+        buf_put_str(out, "its key was removed from the mesh");
+    } else if (json_is_object(trouble)) {
         cli_put_seconds(out, (uint64_t)cli_int(trouble, "age_ms") / 1000);
         buf_printf(out, ": %s", detail[0] != '\0' ? detail : cli_text(trouble, "code"));
     } else if (strcmp(cli_text(p, "state"), "up") == 0) {
-        buf_put_str(out, json_is_true(json_object_get(p, "synced")) ? "in step" : "catching up");
+        buf_printf(out, "%s%s", json_is_true(json_object_get(p, "synced")) ? "in step" : "catching up",
+                   json_is_false(json_object_get(p, "sent_whole")) ? ", gets ids" : "");
     }
 }
 
@@ -31,6 +34,8 @@ static void peer_cells(struct cli_table *t, const json_t *p)
     cli_put_bytes(&sent, (uint64_t)cli_int(p, "sent_bytes"));
     cli_put_bytes(&received, (uint64_t)cli_int(p, "received_bytes"));
     cli_put_bytes(&queued, (uint64_t)cli_int(p, "queued_bytes"));
+    if (cli_int(p, "queued_ids") > 0)
+        buf_printf(&queued, " + %lld ids", cli_int(p, "queued_ids"));
     put_note(&note, p);
     cli_table_cell(t, "%.12s", is_known(id) ? id : "-");
     cli_table_cell(t, "%s", cli_text(p, "address"));

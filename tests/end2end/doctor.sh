@@ -44,7 +44,7 @@ on a peer ls -o json | jq -e 'all(.[]; has("id") and has("address") and has("sta
     and has("received_bytes") and has("queued_bytes") and (.score == ([.score_changes[].by] | add // 0))
     and all(.score_changes[]; .reason != "" and .at != "" and .times > 0) and .trouble == null)' >/dev/null || fail "peer objects"
 http a GET /metrics >"$work/metrics"
-for family in up lag_seconds queue_bytes score clock_skew_seconds sent_bytes_total received_bytes_total sessions_total; do
+for family in up lag_seconds queue_bytes queue_ids score clock_skew_seconds sent_bytes_total received_bytes_total sessions_total; do
     [[ $(grep -c "^souk_peer_$family{" "$work/metrics") == 2 ]] || fail "souk_peer_$family: $(grep souk_peer_ "$work/metrics")"
 done
 grep -qE "^souk_peer_up\{peer=\"$b\"\} 1$" "$work/metrics" || fail "souk_peer_up of b"
@@ -114,4 +114,16 @@ plug a
 await 40 "three nodes in step again" in_step
 doctor a || fail "all is well again: $(cat "$work/found")"
 none partition
+
+say "a restart: peers, scores and bans are remembered"
+of() { on b peer ls -o json | jq -r --arg id "$(field "$1" id)" ".[] | select(.id == \$id) | $2"; }
+on b peer ban "$(field w id)" || fail "ban"
+score=$(of a .score)
+[[ $score -gt 0 ]] || fail "b holds no score of a"
+stop b
+[[ $(stat -c %a "$work/b/peers") == 600 ]] || fail "the address book can be read by others"
+node b
+await 40 "b finds the others without being told" peers_up b 2
+[[ $(of w .state) == banned ]] || fail "the ban was forgotten: $(on b peer ls)"
+[[ $(of a .score) -ge $score ]] || fail "the score was forgotten: $(on b peer ls)"
 for n in a b c; do stop $n; done
