@@ -128,7 +128,7 @@ Test(proof, a_proof_of_another_form_is_refused)
     change_proof("proofPurpose", json_string("authentication"), ERR_FORM);
     change_proof("verificationMethod", json_string("did:key:" KEY), ERR_FORM);
     change_proof("verificationMethod", json_string("did:key:" KEY "#key-1"), ERR_FORM);
-    change_proof("proofValue", json_string(VALUE + 1), ERR_FORM);
+    change_proof("proofValue", json_string(&VALUE[1]), ERR_FORM);
     change_proof("proofValue", json_string("u" "AAAA"), ERR_FORM);
     change_proof("created", json_string("2023-02-24T23:36:39Z"), ERR_SIGNATURE);
     change_proof("domain", json_string("x"), ERR_SIGNATURE);
