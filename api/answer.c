@@ -17,7 +17,8 @@ static const struct {
     {408, "Request Timeout"}, {409, "Conflict"}, {412, "Precondition Failed"}, {413, "Content Too Large"},
     {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {417, "Expectation Failed"},
     {422, "Unprocessable Content"}, {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"},
+    {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"},
+    {503, "Service Unavailable"}, {504, "Gateway Timeout"},
     {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
 };
 
@@ -194,21 +195,32 @@ static void put_faults(struct buf *b, const struct faults *faults)
     buf_put_str(b, "]");
 }
 
+static void put_problem(struct buf *b, const struct exchange *x, const struct http_fault *f, const struct faults *faults)
+{
+    char id[REQUEST_ID_SIZE];
+    request_id(x, id);
+    buf_put_str(b, "{\"type\":\"about:blank\",\"title\":");
+    put_json(b, answer_phrase(f->status));
+    buf_printf(b, ",\"status\":%d,\"detail\":", f->status);
+    put_json(b, f->detail);
+    buf_put_str(b, ",\"code\":");
+    put_json(b, f->code);
+    buf_printf(b, ",\"request_id\":\"%s\"", id);
+    if (faults != NULL)
+        put_faults(b, faults);
+    if (x->call.receipt.n > 0) {
+        buf_put_str(b, ",\"receipt\":");
+        buf_put_bytes(b, buf_view(&x->call.receipt));
+    }
+    buf_put_str(b, "}");
+}
+
 static void send_problem(struct exchange *x, const struct http_fault *f, const struct faults *faults)
 {
     struct buf b = {0};
-    char id[REQUEST_ID_SIZE], headers[256];
-    request_id(x, id);
-    buf_put_str(&b, "{\"type\":\"about:blank\",\"title\":");
-    put_json(&b, answer_phrase(f->status));
-    buf_printf(&b, ",\"status\":%d,\"detail\":", f->status);
-    put_json(&b, f->detail);
-    buf_put_str(&b, ",\"code\":");
-    put_json(&b, f->code);
-    buf_printf(&b, ",\"request_id\":\"%s\"", id);
-    if (faults != NULL)
-        put_faults(&b, faults);
-    buf_put_str(&b, "}\n");
+    char headers[256];
+    put_problem(&b, x, f, faults);
+    buf_put_str(&b, "\n");
     int n = 0;
     headers[0] = 0;
     if (f->status == 401)
@@ -324,22 +336,38 @@ void answer_missing(struct exchange *x)
     send_problem(x, &(struct http_fault){404, code, buf_cstr(&call->detail)}, NULL);
 }
 
+static struct http_fault fault_of(struct api_call *call)
+{
+    assert(call->err != ERR_OK && call->err < ERR_COUNT);
+    struct http_fault f = error_of(call);
+    if (call->status != 0)
+        f.status = call->status;
+    if (call->code != NULL)
+        f.code = call->code;
+    if (call->detail.n > 0)
+        f.detail = buf_cstr(&call->detail);
+    return f;
+}
+
+int put_call_problem(struct buf *out, struct exchange *x)
+{
+    struct http_fault f = fault_of(&x->call);
+    put_problem(out, x, &f, NULL);
+    return f.status;
+}
+
 bool answer_error(struct exchange *x)
 {
     struct api_call *call = &x->call;
     if (call->err == ERR_OK)
         return false;
     assert(call->err < ERR_COUNT);
-    if (call->err == ERR_NOT_FOUND && x->match.kind != NULL && (x->match.has_id || x->match.name.n > 0)) {
+    if (call->err == ERR_NOT_FOUND && call->status == 0 && x->match.kind != NULL && (x->match.has_id || x->match.name.n > 0)) {
         answer_missing(x);
         return true;
     }
-    struct http_fault f = error_of(call);
+    struct http_fault f = fault_of(call);
     struct faults faults = {.count = 0};
-    if (call->code != NULL)
-        f.code = call->code;
-    if (call->detail.n > 0)
-        f.detail = buf_cstr(&call->detail);
     if (call->fault.pointer[0] != 0)
         faults.list[faults.count++] = call->fault;
     x->retry_s = call->retry_s;

@@ -23,6 +23,7 @@ struct answer {
 #define TYPE_TEXT    "text/plain; charset=utf-8"
 #define TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 #define TYPE_EVENTS  "text/event-stream"
+#define TYPE_BYTES   "application/octet-stream"
 
 /* Ends the exchange with this answer. Asserts that it has none yet. */
 void answer_send(struct exchange *x, const struct answer *a);
@@ -38,6 +39,8 @@ void answer_faults(struct exchange *x, const char *detail, const struct faults *
 void answer_candidates(struct exchange *x, const struct faults *candidates);
 /* 404: the entry that the path names is not here. */
 void answer_missing(struct exchange *x);
+/* The problem document that answer_error would send. Appended; the HTTP status. */
+int put_call_problem(struct buf *out, struct exchange *x);
 /* If the call failed: answers that (the table in api.h) and returns true. */
 bool answer_error(struct exchange *x);
 /* Answers x->refusal. */

@@ -37,6 +37,8 @@ static void exchange_free(struct exchange *x)
     buf_close(&x->call.detail);
     buf_close(&x->call.out);
     buf_close(&x->call.cursor_out);
+    buf_close(&x->call.receipt);
+    buf_close(&x->held);
     free(x->call.changes);
     buf_close(&x->text);
     buf_close(&x->body);
@@ -161,8 +163,11 @@ void exchange_close(struct exchange *x)
     trim(&x->call.out);
     trim(&x->call.detail);
     trim(&x->call.cursor_out);
+    trim(&x->call.receipt);
+    buf_close(&x->held);
     free(x->call.changes);
-    struct api_call call = {.out = x->call.out, .detail = x->call.detail, .cursor_out = x->call.cursor_out};
+    struct api_call call = {.out = x->call.out, .detail = x->call.detail, .cursor_out = x->call.cursor_out,
+                            .receipt = x->call.receipt};
     *x = (struct exchange){.call = call, .text = x->text, .body = x->body, .cursor = x->cursor, .fields = x->fields,
                            .spare = a->spare};
     a->spare = x;
@@ -201,12 +206,14 @@ static void bury(struct exchange *x)
 static void call_reset(struct api_call *call)
 {
     call->err = ERR_OK;
+    call->status = 0;
     call->code = NULL;
     call->retry_s = 0;
     call->fault.pointer[0] = 0;
     buf_reset(&call->detail);
     buf_reset(&call->out);
     buf_reset(&call->cursor_out);
+    buf_reset(&call->receipt);
     call->has_revision = call->created = call->ready = false;
     call->change_count = 0;
     free(call->changes);

@@ -28,6 +28,8 @@ enum api_op {
     API_WRITERS,      /* kind, id                       -> out: {"writers":[{"key","epoch"}]}                        */
     API_WRITER_ADD, API_WRITER_REMOVE, /* kind, id, key                                                             */
     API_STATUS,       /*                                -> out: the status JSON of the contract                      */
+    API_INVOKE,       /* kind, id, invoke, body         -> out: the output's bytes; output, receipt. A run that failed:
+                       * status, code, detail, receipt                                                              */
     API_RECEIPTS,     /* limit, cursor                  -> out: `{"receipts":[...],"next_cursor":...}`              */
     API_RECEIPT,      /* name (the id as text)          -> out: the receipt                                         */
     API_METRICS,      /*                                -> out: Prometheus text                                     */
@@ -95,6 +97,20 @@ struct api_change_row {
     char cursor[API_CURSOR_MAX]; /* its cursor as text: the event's id; "" = seq in decimal */
 };
 
+/* What an input or output is. ANY: the client did not say. */
+enum api_media { API_MEDIA_ANY, API_MEDIA_JSON, API_MEDIA_TEXT, API_MEDIA_BYTES };
+
+struct api_call;
+struct api_invoke {
+    enum api_media input;
+    uint64_t timeout_ms;      /* the client's own bound on wall time; 0: none                */
+    struct bytes idempotency; /* Idempotency-Key, absent: none                               */
+    struct bytes on;          /* the node that is to serve, the start of its key; absent: any */
+    /* Output as it comes, on the engine's thread, before api_call_done. NULL: only at the end. */
+    void (*piece)(struct api_call *call, struct bytes piece);
+};
+#define API_IDEMPOTENCY_MAX 255 /* bytes of an Idempotency-Key */
+
 /* One request to the node. The engine fills the inputs and calls `call`; the node fills the results and calls
  * api_call_done exactly once, then or later, on the engine's thread. Inputs stay valid until then. */
 struct api_call {
@@ -114,8 +130,10 @@ struct api_call {
     const char *admin;
     size_t limit;
     const struct api_query *query;
+    struct api_invoke invoke; /* API_INVOKE                                          */
     /* results */
     enum err err;
+    int status;               /* with an err: the HTTP status in place of the table's; 0: by the table */
     const char *code;         /* the problem document's code, static storage; NULL: by the table above */
     unsigned retry_s;         /* Retry-After of 429 and 503; 0: one second            */
     struct fault fault;       /* the member at fault; pointer[0] == 0: none           */
@@ -123,6 +141,8 @@ struct api_call {
     struct buf out;           /* owned by the call, freed by the engine               */
     struct id revision_out, id_out;
     bool has_revision, created, ready;
+    enum api_media output;    /* API_INVOKE: what `out` is                            */
+    struct buf receipt;       /* API_INVOKE: JSON, may be empty                       */
     size_t change_count;
     struct api_change_row *changes; /* owned by the call: mem_alloc, the engine frees */
     uint64_t next_seq;

@@ -384,6 +384,11 @@ void api_conn_input(struct api_conn *c, struct bytes in, uint64_t now)
     c->api->stats.bytes_in += in.n;
     if (in.n == 0)
         c->eof = true;
+    if (in.n == 0 && c->state == CONN_CALL && c->x->watched && c->x->calling) {
+        c->dead = true; /* freed by the rim, which gives the call up */
+        api_mark(c);
+        return;
+    }
     if (c->in.n > 0 || in.n == 0) {
         buf_put_bytes(&c->in, in);
         conn_resume(c);
@@ -445,9 +450,15 @@ bool api_conn_done(const struct api_conn *c)
     return c->dead || (c->state == CONN_DONE && conn_unsent(c) == 0);
 }
 
+/* A client whose going away ends the work is listened to while it waits. */
+static bool is_watched(const struct api_conn *c)
+{
+    return c->state == CONN_CALL && c->x != NULL && c->x->watched && c->in.n < API_AHEAD_MAX / 2;
+}
+
 bool api_conn_paused(const struct api_conn *c)
 {
-    return c->state == CONN_CALL || c->state == CONN_DONE || conn_unsent(c) > API_OUTPUT_MAX;
+    return (c->state == CONN_CALL && !is_watched(c)) || c->state == CONN_DONE || conn_unsent(c) > API_OUTPUT_MAX;
 }
 
 bool api_conn_shut(const struct api_conn *c)

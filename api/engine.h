@@ -49,6 +49,8 @@ struct exchange {
     unsigned tries;
     struct buf cursor;         /* event stream: where it stands                            */
     bool behind;               /* event stream: the log may hold more                      */
+    bool watched;              /* while its call is pending: a client that ends its side has gone away */
+    struct buf held;           /* invoke as events: bytes of a character that has not come whole */
 };
 
 enum conn_state {

@@ -33,6 +33,8 @@ void handle_patch(struct exchange *x);
 void handle_delete(struct exchange *x);
 /* search.c */
 void handle_search(struct exchange *x);
+/* invoke.c */
+void handle_invoke(struct exchange *x);
 /* changes.c */
 void handle_changes(struct exchange *x);
 /* ops.c */

@@ -31,6 +31,8 @@ static const char *const names[HTTP_NAME_COUNT] = {
     [HTTP_IF_NONE_MATCH] = "if-none-match",
     [HTTP_LAST_EVENT_ID] = "last-event-id",
     [HTTP_SOUK_AS] = "x-souk-as",
+    [HTTP_TIMEOUT] = "x-timeout",
+    [HTTP_IDEMPOTENCY_KEY] = "idempotency-key",
 };
 
 void http_init(struct http *h)

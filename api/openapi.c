@@ -295,6 +295,9 @@ static const struct {
                    "\"properties\":{\"cursor\":" TEXT ",\"kind\":" TEXT ",\"id\":" HEX64 ",\"revision\":"
                    "{\"type\":[\"string\",\"null\"]},\"verb\":" TEXT "}}},\"next_cursor\":{\"type\":[\"string\",\"null\"]}}}"},
     {"DeltaVerdict", "{\"type\":\"object\",\"properties\":{\"id\":" HEX64 ",\"verdict\":" TEXT "}}"},
+    {"Invoked", "{\"type\":\"object\",\"properties\":{\"output\":{\"description\":\"JSON; text and bytes are a string.\"},"
+                "\"encoding\":{\"type\":\"string\",\"description\":\"base64 where the output is bytes.\"},\"receipt\":"
+                "{\"$ref\":\"#/components/schemas/Receipt\"}},\"required\":[\"output\",\"receipt\"]}"},
     {"Receipt", "{\"type\":\"object\",\"description\":\"A W3C Verifiable Credential 2.0 of the type WorkReceipt with an "
                 "eddsa-jcs-2022 proof by the serving node: see API.md.\"}"},
     {"ReceiptPage", "{\"type\":\"object\",\"properties\":{\"receipts\":{\"type\":\"array\",\"items\":"
@@ -390,6 +393,11 @@ static void put_body(struct buf *out, const struct route *r, const struct route_
         return;
     if (r->body == BODY_MSGPACK) {
         buf_put_str(out, ",\"requestBody\":{\"required\":true,\"content\":{\"application/msgpack\":{}}}");
+        return;
+    }
+    if (r->body == BODY_ANYTHING) {
+        buf_put_str(out, ",\"requestBody\":{\"content\":{\"application/json\":{},\"text/plain\":{},"
+                         "\"application/octet-stream\":{}}}");
         return;
     }
     if (r->body == BODY_MERGE_PATCH)

@@ -81,7 +81,9 @@ static void authorize(struct exchange *x)
         refusal(x, 401, "bad_token", "the token is not known here, or was removed");
     else if (!scope_covers(have, need))
         refusal(x, 403, "wrong_scope",
-                need == SCOPE_WRITE ? "the token lacks the scope write" : "the token lacks the scope read");
+                need == SCOPE_WRITE    ? "the token lacks the scope write"
+                : need == SCOPE_INVOKE ? "the token lacks the scope invoke"
+                                       : "the token lacks the scope read");
     else if (x->retry_s > 0)
         refusal(x, 429, "rate", "this token is over its rate");
 }
@@ -101,6 +103,7 @@ static bool media_fits(enum route_body body, struct bytes media)
     switch (body) {
     case BODY_NONE:
     case BODY_ADMIN:
+    case BODY_ANYTHING:
         return true;
     case BODY_MSGPACK:
         return http_word_eq(media, "application/msgpack") || http_word_eq(media, "application/x-msgpack") ||

@@ -99,7 +99,7 @@ static struct bytes entry_shape(struct bytes rest, struct route_match *m)
         return head;
     }
     if (is(last, "invoke")) {
-        m->shape = SHAPE_NONE;
+        m->shape = (ROUTE_INVOKED & 1u << m->kind->kind) != 0 ? SHAPE_INVOKE : SHAPE_NONE;
         return head;
     }
     struct bytes middle = last_segment(head), entry = before_last(head);

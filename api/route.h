@@ -19,6 +19,7 @@ enum shape {
     SHAPE_REVISION,  /* /models/{id}/revisions/{op}     */
     SHAPE_WRITERS,   /* /models/{id}/writers            */
     SHAPE_WRITER,    /* /models/{id}/writers/{key}      */
+    SHAPE_INVOKE,    /* /models/{id}/invoke             */
     SHAPE_CHANGES, SHAPE_DELTAS, SHAPE_DELTA, SHAPE_LIVEZ, SHAPE_READYZ, SHAPE_HEALTHZ, SHAPE_METRICS, SHAPE_OPENAPI,
     SHAPE_ROOT,
     SHAPE_RECEIPTS,  /* /receipts                       */
@@ -29,12 +30,13 @@ enum shape {
 };
 
 /* What a request may carry. */
-enum route_body { BODY_NONE, BODY_JSON, BODY_MERGE_PATCH, BODY_MSGPACK, BODY_ADMIN };
+enum route_body { BODY_NONE, BODY_JSON, BODY_MERGE_PATCH, BODY_MSGPACK, BODY_ADMIN, BODY_ANYTHING };
 
 #define ROUTE_MODEL   (1u << 1)
 #define ROUTE_AGENT   (1u << 2)
 #define ROUTE_SERVER  (1u << 3)
 #define ROUTE_NODE    (1u << 4)
+#define ROUTE_INVOKED (ROUTE_MODEL | ROUTE_AGENT)
 #define ROUTE_WRITTEN (ROUTE_MODEL | ROUTE_AGENT | ROUTE_SERVER) /* kinds that clients write */
 #define ROUTE_ENTRIES (ROUTE_WRITTEN | ROUTE_NODE)
 #define ROUTE_STATUSES_MAX 16

@@ -42,6 +42,11 @@ static const struct route routes[] = {
     {HTTP_DELETE, SHAPE_WRITER, ROUTE_WRITTEN, WRITERS "/{key}", handle_writer_remove, SCOPE_WRITE, BODY_NONE, 0,
      "remove_{kind}_writer", "Takes the right to write a {kind} back, and what of that author's is visible", NULL, NULL,
      {204, 404, 409, 507}},
+    {HTTP_POST, SHAPE_INVOKE, ROUTE_INVOKED, ENTRY "/invoke", handle_invoke, SCOPE_INVOKE, BODY_ANYTHING,
+     API_INVOKE_INPUT_MAX, "invoke_{kind}",
+     "Runs what is deployed for a {kind}, here or on a node that shares it; with Accept: text/event-stream its output as it "
+     "comes, with application/octet-stream its bytes alone",
+     "Invoked", JSON, {200, 400, 404, 409, 413, 422, 502, 504}},
     {HTTP_GET, SHAPE_CHANGES, 0, "/changes", handle_changes, SCOPE_READ, BODY_NONE, 0, "list_changes",
      "What changed since a cursor; with Accept: text/event-stream a stream that resumes by Last-Event-ID", "ChangePage",
      JSON, {200, 400}},

@@ -359,6 +359,17 @@ static void call_revoke(struct backend *b, struct api_call *call)
     call_write(b, call, WRITE_REVOKE);
 }
 
+static void call_invoke(struct backend *b, struct api_call *call)
+{
+    if (b->hooks.invoke != NULL) {
+        b->hooks.invoke(b->hooks.ctx, call);
+        return;
+    }
+    call->status = 404;
+    call->code = "not_deployed";
+    backend_fail(call, ERR_NOT_FOUND, "this node runs and routes nothing");
+}
+
 static void backend_call(void *ctx, struct api_call *call)
 {
     /* One of the three: answered at once, on a worker thread, or in its own way. */
@@ -380,6 +391,7 @@ static void backend_call(void *ctx, struct api_call *call)
         [API_CHANGES] = {.now = backend_put_changes},
         [API_DELTA_PUT] = {.run = call_delta_put},
         [API_DELTA_GET] = {.now = put_bundle},
+        [API_INVOKE] = {.run = call_invoke},
         [API_RECEIPTS] = {.now = backend_put_receipts},
         [API_RECEIPT] = {.now = backend_put_receipt},
         [API_STATUS] = {.run = backend_status},
@@ -404,11 +416,12 @@ static unsigned backend_token(void *ctx, struct bytes bearer, uint64_t *token, u
     return b->hooks.token(b->hooks.ctx, bearer, token, retry_s);
 }
 
-/* Results of abandoned calls are dropped by the engine; there is nothing to stop here. */
+/* Results of abandoned calls are dropped by the engine; only what runs long is worth stopping. */
 static void backend_cancel(void *ctx, struct api_call *call)
 {
-    (void)ctx;
-    (void)call;
+    struct backend *b = ctx;
+    if ((call->op == API_INVOKE || call->op == API_ADMIN) && b->hooks.cancel != NULL)
+        b->hooks.cancel(b->hooks.ctx, call);
 }
 
 struct api_backend backend_api(struct backend *b)

@@ -20,6 +20,10 @@ struct backend_hooks {
     unsigned (*token)(void *ctx, struct bytes bearer, uint64_t *token, unsigned *retry_s);
     /* Admin verbs that the backend does not know itself. Must end in api_call_done, then or later. */
     void (*admin)(void *ctx, struct api_call *call);
+    /* API_INVOKE. Must end in api_call_done, then or later. NULL: nothing is deployed here and nobody is asked. */
+    void (*invoke)(void *ctx, struct api_call *call);
+    /* Nobody waits for this call any more; it must still end in api_call_done. May be NULL. */
+    void (*cancel)(void *ctx, struct api_call *call);
     /* Runs work(arg) off the event loop, then done(arg) on it, both exactly once; then drains the node (done may queue
      * writes). Running both at once is allowed. */
     void (*defer)(void *ctx, void (*work)(void *arg), void (*done)(void *arg), void *arg);

@@ -138,6 +138,8 @@ struct cli_request {
     const char *content_type;
     const char *as;              /* author key, NULL: publisher */
     bool create_only;            /* If-None-Match: * */
+    const char *accept;          /* NULL: anything */
+    const char *timeout;         /* X-Timeout, NULL: none */
     uint64_t timeout_ms;         /* 0: none */
 };
 struct cli_reply {
@@ -220,6 +222,12 @@ enum cli_exit cli_key_retire(struct cli *c);
 enum cli_exit cli_writer_add(struct cli *c);
 enum cli_exit cli_writer_rm(struct cli *c);
 enum cli_exit cli_writer_ls(struct cli *c);
+enum cli_exit cli_deploy(struct cli *c);
+enum cli_exit cli_deploy_ls(struct cli *c);
+enum cli_exit cli_deploy_rm(struct cli *c);
+enum cli_exit cli_invoke(struct cli *c);
+enum cli_exit cli_push(struct cli *c);
+enum cli_exit cli_pull(struct cli *c);
 enum cli_exit cli_receipt_ls(struct cli *c);
 enum cli_exit cli_receipt_show(struct cli *c);
 enum cli_exit cli_receipt_verify(struct cli *c);

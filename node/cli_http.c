@@ -33,6 +33,14 @@ struct curl_slist *cli_http_headers(const struct cli_request *r)
         snprintf(line, sizeof line, "Content-Type: %s", r->content_type != NULL ? r->content_type : "application/json");
         list = curl_slist_append(list, line);
     }
+    if (r->accept != NULL) {
+        snprintf(line, sizeof line, "Accept: %s", r->accept);
+        list = curl_slist_append(list, line);
+    }
+    if (r->timeout != NULL) {
+        snprintf(line, sizeof line, "X-Timeout: %s", r->timeout);
+        list = curl_slist_append(list, line);
+    }
     if (r->create_only)
         list = curl_slist_append(list, "If-None-Match: *");
     if (r->as != NULL) {

@@ -183,9 +183,20 @@ static bool take_word(struct scan *s)
     if (second == NULL && is_group(first))
         return true;
     c->verb = find_verb(first, second);
+    if (c->verb == NULL && second != NULL)
+        c->verb = find_verb(first, NULL); /* a group that is a verb as well: what follows is its argument */
     if (c->verb == NULL)
         unknown_verb(first, second);
     return c->verb != NULL;
+}
+
+/* An option that only the verb has which is a group as well, as in `deploy --share NAME`. */
+static void settle_verb(struct scan *s)
+{
+    const char *name = s->argv[s->at] + 1;
+    name += *name == '-';
+    if (s->cli->verb == NULL && s->word_count == 1 && find_option(s->cli, name, strcspn(name, "=")) == NULL)
+        s->cli->verb = find_verb(s->words[0], NULL);
 }
 
 static bool scan_all(struct scan *s)
@@ -199,6 +210,8 @@ static bool scan_all(struct scan *s)
             return true;
         }
         bool option = arg[0] == '-' && arg[1] != '\0';
+        if (option)
+            settle_verb(s);
         if (option ? !take_option(s) : !take_word(s))
             return false;
     }
@@ -256,7 +269,7 @@ static bool set_globals(struct cli *c)
 static bool any_empty(const struct cli *c)
 {
     for (size_t i = 0; i < c->arg_count; i++)
-        if (c->args[i][0] == '\0' && strcmp(c->verb->words, "search") != 0)
+        if (c->args[i][0] == '\0' && strcmp(c->verb->words, "search") != 0 && strcmp(c->verb->words, "deploy") != 0)
             return true;
     return false;
 }

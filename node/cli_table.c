@@ -70,6 +70,26 @@ static const struct cli_option import_options[] = {AS,
                                                    {"kind", "K", "The kind of bare records in jsonl (default model)."},
                                                    END};
 
+static const struct cli_option deploy_options[] = {
+    {"manifest", "FILE", "A manifest in JSON (see deploy/OPERATE.md); options and COMMAND come before what it says."},
+    {"memory", "MB", "Memory of all its processes together (default 256)."},
+    {"timeout", "S", "Wall time of one run (default 10)."},
+    {"workers", "N", "Keep up to N of it loaded and give them one request after another (default 0: one run a call)."},
+    {"input", "KIND", "What it reads: json (the default), text or bytes."},
+    {"output", "KIND", "What it writes: json (the default), text or bytes."},
+    {"mount", "FROM:TO", "Show a file, a folder or a blob (blob=HASH:TO) to it, read-only; may be repeated."},
+    {"env", "NAME=VALUE", "A variable of its environment; may be repeated."},
+    {"share", NULL, "Let other nodes of the mesh route invokes here."},
+    {"allow-weak", NULL, "Run it where the kernel cannot bound its memory, too."},
+    END};
+
+static const struct cli_option invoke_options[] = {
+    {"d", "JSON|@FILE|-", "The input: text, a file, or stdin (default: none)."},
+    {"on", "NODE", "The node that is to serve, by the start of its id."},
+    {"timeout", "S", "Wall time at most."},
+    {"receipt", "FILE", "Write the receipt to this file."},
+    END};
+
 static const struct cli_option receipt_options[] = {
     {"limit", "N", "At most N receipts (default 30)."}, {"all", NULL, "Every receipt."}, END};
 
@@ -184,6 +204,18 @@ static const struct cli_verb verbs[] = {
     {"writer rm", "KIND ID|NAME KEY", 3, 3, writer_rm_options,
      "Take that back, with all that this author's writes show.", NULL, cli_writer_rm},
     {"writer ls", "KIND ID|NAME", 2, 2, NULL, "Who may write an entry besides its owner.", NULL, cli_writer_ls},
+    {"deploy", "ID|NAME [-- COMMAND...]", 1, 257, deploy_options, "Let this node run a program for a model or an agent.",
+     "The program gets the input on stdin and gives its answer on stdout, in a sandbox without network: /usr read-only, what is "
+     "mounted, a private /tmp. It and the files it is mounted are opened and hashed now; if one changes, invokes fail as setup until it is "
+     "deployed again. Defaults: JSON in and out, 256 MB, 10 s. Exit status 5 where this machine lacks what the sandbox needs.",
+     cli_deploy},
+    {"deploy ls", "", 0, 0, NULL, "What is deployed on this node.", NULL, cli_deploy_ls},
+    {"deploy rm", "ID|NAME", 1, 1, NULL, "End a deployment and what runs of it.", NULL, cli_deploy_rm},
+    {"invoke", "ID|NAME", 1, 1, invoke_options, "Run what is deployed for a model or an agent, here or on a node that shares it.",
+     "The output goes to stdout as the program gave it. Exit status 8 if time ran out.", cli_invoke},
+    {"push", "FILE", 1, 1, NULL, "Keep a file as a blob that other nodes can fetch; prints its hash.", NULL, cli_push},
+    {"pull", "HASH [FILE]", 1, 2, NULL, "Fetch a blob from whichever connected node has it.",
+     "Goes on where an earlier pull stopped. Prints where the blob lies, or copies it to FILE.", cli_pull},
     {"receipt ls", "", 0, 0, receipt_options, "Receipts of invokes that this node issued or received, newest first.", NULL,
      cli_receipt_ls},
     {"receipt show", "ID", 1, 1, NULL, "Print a receipt as it was signed.", NULL, cli_receipt_show},

@@ -74,6 +74,10 @@ static const struct config_desc table[CONFIG_COUNT] = {
                                   "Requests a second that one token may make; 0: any number."),
     [CONFIG_RATE_BURST] =
         UINT("rate.burst", CONFIG_ON_RELOAD, "100", 1, 10000000, "Requests that one token may make at once."),
+    [CONFIG_LIMIT_INVOKES_TOKEN] = UINT("limits.invokes_token", CONFIG_ON_RELOAD, "16", 1, 4096,
+                                        "Invokes that one token may have under way."),
+    [CONFIG_LIMIT_INVOKES_PEER] = UINT("limits.invokes_peer", CONFIG_ON_RELOAD, "16", 1, 4096,
+                                       "Invokes that one other node may have under way here."),
     [CONFIG_RECEIPTS_KEEP] = UINT("receipts.keep", CONFIG_AT_START, "100000", 1, 1000000000,
                                   "Receipts of invokes that are kept; the oldest go."),
 };

@@ -9,7 +9,7 @@
 
 #include <assert.h>
 
-#define DESCRIBED_FIELDS 3
+#define DESCRIBED_FIELDS 4
 
 static void put_text_or_nil(struct buf *out, const char *text)
 {
@@ -41,6 +41,42 @@ static bool shows_list(struct bytes list, const char *text)
     return jsonscan_is(first, bytes_str(text)) && jsonscan_item(list, &at).p == NULL;
 }
 
+static void put_deployments(struct buf *out, const struct node_description *d)
+{
+    char hex[ID_HEX_SIZE];
+    mp_put_array(out, d->deployment_count);
+    for (size_t i = 0; i < d->deployment_count; i++) {
+        const struct node_deployment *one = &d->deployments[i];
+        mp_put_map(out, one->has_revision ? 2 : 1);
+        mp_put_str(out, bytes_str("entry"));
+        id_hex(hex, &one->entry);
+        mp_put_str(out, bytes_str(hex));
+        if (!one->has_revision)
+            continue;
+        mp_put_str(out, bytes_str("revision"));
+        id_hex(hex, &one->revision);
+        mp_put_str(out, bytes_str(hex));
+    }
+}
+
+static bool shows_deployments(struct bytes list, const struct node_description *d)
+{
+    char hex[ID_HEX_SIZE];
+    size_t at = 0, i = 0;
+    struct bytes row;
+    for (; (row = jsonscan_item(list, &at)).p != NULL; i++) {
+        if (i == d->deployment_count)
+            return false;
+        id_hex(hex, &d->deployments[i].entry);
+        if (!jsonscan_is(jsonscan_member(row, "entry"), bytes_str(hex)))
+            return false;
+        id_hex(hex, &d->deployments[i].revision);
+        if (!shows(jsonscan_member(row, "revision"), d->deployments[i].has_revision ? hex : ""))
+            return false;
+    }
+    return i == d->deployment_count;
+}
+
 static bool is_shown(const struct store *s, const struct id *entry, const struct node_description *d)
 {
     struct buf json = {0};
@@ -51,6 +87,7 @@ static bool is_shown(const struct store *s, const struct id *entry, const struct
         struct bytes record = jsonscan_member(buf_view(&json), "node");
         same = shows(jsonscan_member(record, "http_url"), d->http_url) &&
                shows_list(jsonscan_member(record, "mesh_addresses"), d->mesh_address) &&
+               shows_deployments(jsonscan_member(record, "deployments"), d) &&
                jsonscan_is(jsonscan_member(record, "version"), bytes_str(d->version));
     }
     buf_close(&json);
@@ -64,11 +101,13 @@ enum err node_describe(struct node *n, const struct store *s, struct author *sel
     entry_id(&entry, KIND_NODE, &self->key, bytes_str(d->name));
     if (is_shown(s, &entry, d))
         return ERR_OK;
-    struct buf url = {0}, addresses = {0}, version = {0};
+    struct buf url = {0}, addresses = {0}, version = {0}, deployments = {0};
+    put_deployments(&deployments, d);
     put_text_or_nil(&url, d->http_url);
     put_list(&addresses, d->mesh_address);
     mp_put_str(&version, bytes_str(d->version));
-    struct field fields[DESCRIBED_FIELDS] = {
+    struct field fields[DESCRIBED_FIELDS] = { /* by name */
+        {.name = bytes_str("deployments"), .value = buf_view(&deployments)},
         {.name = bytes_str("http_url"), .value = buf_view(&url)},
         {.name = bytes_str("mesh_addresses"), .value = buf_view(&addresses)},
         {.name = bytes_str("version"), .value = buf_view(&version)}};
@@ -83,5 +122,6 @@ enum err node_describe(struct node *n, const struct store *s, struct author *sel
     buf_close(&url);
     buf_close(&addresses);
     buf_close(&version);
+    buf_close(&deployments);
     return e;
 }

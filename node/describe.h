@@ -7,11 +7,17 @@
 
 #include "node/node.h"
 
+struct node_deployment {
+    struct id entry, revision;
+    bool has_revision;
+};
 struct node_description {
     const char *name;         /* the entry's name */
     const char *http_url;     /* "": none that others can use */
     const char *mesh_address; /* HOST:PORT, "": none that others can use */
     const char *version;
+    size_t deployment_count;  /* at most RECORD_LIST_MAX: what is served to other nodes */
+    const struct node_deployment *deployments;
 };
 
 /* Queues the write if the entry shown differs. `self` signs; it must outlive the write. ERR_BUSY and the disk's errors. */

@@ -4,6 +4,9 @@
  */
 #include "node/uv_server.h"
 
+#include "node/uv_blobs.h"
+#include "node/uv_invoke.h"
+
 #include "crdt/alloc.h"
 
 #include <assert.h>
@@ -435,6 +438,15 @@ static void admin_key_import(struct server *s, struct api_call *call)
     admin_key_transfer(s, call, KEY_IMPORT);
 }
 
+void server_cancel(void *ctx, struct api_call *call)
+{
+    struct server *s = ctx;
+    if (call->op == API_INVOKE)
+        uv_invoke_cancel(s, call);
+    else
+        (void)uv_blobs_cancel(s->blobs, call);
+}
+
 void server_admin(void *ctx, struct api_call *call)
 {
     static const struct {
@@ -446,7 +458,9 @@ void server_admin(void *ctx, struct api_call *call)
         {"key-new", admin_key_new},       {"key-export", admin_key_export},
         {"key-import", admin_key_import}, {"log", admin_log},
         {"config", admin_config},         {"doctor", admin_doctor},
-        {"shutdown", admin_shutdown},
+        {"shutdown", admin_shutdown},     {"deploys", uv_deploys_admin_ls},
+        {"deploy-add", uv_deploys_admin_add}, {"deploy-rm", uv_deploys_admin_rm},
+        {"blobs", uv_blobs_admin_ls},     {"blob-pull", uv_blobs_admin_pull},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         if (strcmp(call->admin, verbs[i].verb) == 0) {

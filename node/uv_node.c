@@ -5,6 +5,9 @@
  */
 #include "node/uv_server.h"
 
+#include "node/uv_blobs.h"
+#include "node/uv_invoke.h"
+
 #include "crdt/alloc.h"
 
 #include <assert.h>
@@ -14,6 +17,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#define DESCRIBE_SOON_MS 2000
 
 uint64_t server_clock_ms(void)
 {
@@ -73,6 +78,14 @@ static void on_timer(uv_timer_t *timer)
     server_feed(s, &(struct node_event){.kind = NODE_TICK});
 }
 
+/* An entry that is served may have a new revision: the node's own entry is looked at again, not too often. */
+static void describe_again(struct server *s)
+{
+    uint64_t soon = uv_now(&s->loop) + DESCRIBE_SOON_MS;
+    if (uv_deploys_first(s->deploys) != NULL && soon < s->describe_at)
+        s->describe_at = soon;
+}
+
 static void act(struct server *s, enum node_action_kind kind, const struct node_action *a)
 {
     switch (kind) {
@@ -94,6 +107,7 @@ static void act(struct server *s, enum node_action_kind kind, const struct node_
         uv_writer_run(s->writer, NULL);
         break;
     case NODE_CALL:
+        uv_invokes_net(s->invokes, &a->net);
         break;
     case NODE_JOIN:
         backend_join(s->backend, a->net.conn, &a->net.peer, a->net.bytes);
@@ -102,6 +116,7 @@ static void act(struct server *s, enum node_action_kind kind, const struct node_
         server_welcome(s, &a->net);
         break;
     case NODE_CHANGED:
+        describe_again(s);
         api_changed(s->api, a->seq);
         break;
     case NODE_LOG:
@@ -224,6 +239,7 @@ static void close_all(struct server *s)
     uv_timer_stop(&s->stop_timer);
     if (s->http != NULL)
         uv_http_close(s->http, NULL, NULL);
+    uv_deploys_close(s->deploys);
     if (s->net != NULL)
         net_uv_stop(s->net);
     uv_writer_close(s->writer);
@@ -316,6 +332,9 @@ void server_reload(struct server *s)
 
 static void close_objects(struct server *s)
 {
+    uv_invokes_free(s->invokes);
+    uv_deploys_free(s->deploys);
+    uv_blobs_free(s->blobs);
     backend_free(s->backend);
     api_free(s->api);
     node_free(s->node);

@@ -3,6 +3,8 @@
  */
 #include "node/uv_server.h"
 
+#include "node/uv_invoke.h"
+
 #include <dirent.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -58,6 +60,8 @@ void server_metrics(void *ctx, struct buf *out)
     struct server *s = ctx;
     struct rusage use = {0};
     struct rlimit files = {0};
+    if (s->invokes != NULL)
+        uv_invokes_metrics(s->invokes, out);
     getrusage(RUSAGE_SELF, &use);
     getrlimit(RLIMIT_NOFILE, &files);
     long long micro =

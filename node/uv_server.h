@@ -23,6 +23,10 @@ struct local_author {
     struct author author;
 };
 
+struct uv_deploys;
+struct uv_invokes;
+struct uv_blobs;
+
 struct server {
     const struct uv_node_config *given;
     struct config config;
@@ -40,6 +44,9 @@ struct server {
     struct local_author *authors;
     struct author self; /* the node's own key, for its own entry */
     struct uv_log log;
+    struct uv_deploys *deploys;
+    struct uv_invokes *invokes;
+    struct uv_blobs *blobs;
 
     uv_loop_t loop;
     struct net_uv *net;
@@ -96,6 +103,7 @@ struct author *server_author(struct server *s, const char *name); /* NULL: no su
 SOUK_MUST_USE enum err server_authors_load(struct server *s, struct buf *why);
 void server_authors_close(struct server *s);
 void server_admin(void *ctx, struct api_call *call);
+void server_cancel(void *ctx, struct api_call *call); /* nobody waits for it any more */
 
 /* uv_join.c */
 void server_join_start(struct server *s);

@@ -5,6 +5,8 @@
 #include "node/uv_server.h"
 
 #include "node/describe.h"
+#include "node/uv_blobs.h"
+#include "node/uv_invoke.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -128,6 +130,8 @@ static void start_backend(struct server *s)
                                   .author_at = server_author_at,
                                   .token = server_token,
                                   .admin = server_admin,
+                                  .invoke = uv_invoke_call,
+                                  .cancel = server_cancel,
                                   .defer = server_defer,
                                   .ready = server_ready,
                                   .metrics = server_metrics};
@@ -193,6 +197,19 @@ static void start_charter(struct server *s)
 #define DESCRIBE_MAX_MS 600000
 #define DESCRIBE_AGAIN_MS 10000 /* a machine may change its address at any time */
 
+/* What other nodes may ask of this one, with the revisions that it answers for. */
+static size_t served(struct server *s, struct node_deployment out[DEPLOYMENTS_MAX])
+{
+    struct id entries[DEPLOYMENTS_MAX];
+    uint64_t kinds[DEPLOYMENTS_MAX];
+    size_t n = uv_deploys_shared(s->deploys, entries, kinds, DEPLOYMENTS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (struct node_deployment){.entry = entries[i]};
+        out[i].has_revision = run_revision(s, &entries[i], &out[i].revision);
+    }
+    return n;
+}
+
 /* A joiner is not admitted before it has seen the charter, so its own entry is tried again, with pauses that double. Once
  * it is shown it is compared again and again: a write leaves only when something in it changed. */
 void server_describe(struct server *s)
@@ -202,7 +219,9 @@ void server_describe(struct server *s)
     server_reachable(s->advertise, mesh, sizeof mesh);
     if (http[0] != '\0')
         snprintf(url, sizeof url, "http://%s", http);
-    struct node_description d = {.name = s->name, .http_url = url, .mesh_address = mesh, .version = SOUK_VERSION};
+    struct node_deployment deployments[DEPLOYMENTS_MAX];
+    struct node_description d = {.name = s->name, .http_url = url, .mesh_address = mesh, .version = SOUK_VERSION,
+                                 .deployment_count = served(s, deployments), .deployments = deployments};
     struct id entry;
     struct entry_info info;
     struct buf json = {0};
@@ -259,6 +278,10 @@ static enum err start_files(struct server *s, struct buf *why)
     if (err == ERR_OK)
         err = start_directory(s, why);
     if (err == ERR_OK)
+        err = uv_blobs_new(s, &s->blobs, why);
+    if (err == ERR_OK)
+        s->deploys = uv_deploys_new(s); /* the launcher comes before the process grows */
+    if (err == ERR_OK)
         err = start_tokens(s, why);
     if (err == ERR_OK)
         err = start_store(s, why);
@@ -275,8 +298,10 @@ static enum err start_listeners(struct server *s, struct buf *why)
         return err;
     start_node(s);
     server_book_load(s);
+    s->invokes = uv_invokes_new(s);
     start_backend(s);
-    return start_http(s, why);
+    err = uv_deploys_load(s->deploys, why);
+    return err == ERR_OK ? start_http(s, why) : err;
 }
 
 enum err server_start(struct server *s, struct buf *why)

@@ -171,7 +171,8 @@ static void put_statuses(struct buf *out, const struct route *row)
 /* The table of routes of API.md, made from the same rows. */
 static void put_table(struct buf *out)
 {
-    static const char *const scopes[] = {[SCOPE_NONE] = "", [SCOPE_READ] = "read", [SCOPE_WRITE] = "write"};
+    static const char *const scopes[] = {[SCOPE_NONE] = "", [SCOPE_READ] = "read", [SCOPE_WRITE] = "write",
+                                         [SCOPE_INVOKE] = "invoke"};
     const struct route *row;
     buf_put_str(out, "| method and path | scope | answers | what |\n|---|---|---|---|\n");
     for (size_t i = 0; (row = route_at(i)) != NULL; i++) {

@@ -228,7 +228,7 @@ Test(routes, methods_that_a_path_lacks)
         cr_assert_str_eq(reply_header(&r, "Allow"), rows[i].allow);
         cr_assert_str_eq(reply_member(&r, "code"), "wrong_method");
     }
-    cr_assert_eq(ask("POST", "/models/x/invoke", AUTH, "{}"), 404);
+    cr_assert_eq(ask("POST", "/servers/x/invoke", AUTH, "{}"), 404);
 }
 
 Test(routes, head_is_get_without_the_body)

@@ -342,6 +342,26 @@ static enum err text(struct api_call *call, const char *what)
     return ERR_OK;
 }
 
+/* Echoes its input; "fail" fails as a program does. Pieces are three bytes long. */
+static enum err invoke(struct fake *f, struct api_call *call)
+{
+    f->invoke = call->invoke;
+    (void)snprintf(f->invoke_key, sizeof f->invoke_key, "%.*s", (int)call->invoke.idempotency.n,
+                   (const char *)call->invoke.idempotency.p);
+    buf_put_str(&call->receipt, "{\"id\":\"urn:uuid:00000000-0000-7000-8000-000000000001\"}");
+    for (size_t at = 0; call->invoke.piece != NULL && at < call->body.n; at += 3)
+        call->invoke.piece(call, bytes_of(call->body.p + at, call->body.n - at < 3 ? call->body.n - at : 3));
+    if (bytes_eq(call->body, bytes_str("fail"))) {
+        call->status = 502;
+        call->code = "exit";
+        buf_put_str(&call->detail, "exit status 3");
+        return ERR_IO;
+    }
+    buf_put_bytes(&call->out, call->body);
+    call->output = f->output;
+    return ERR_OK;
+}
+
 static enum err receipts(struct api_call *call)
 {
     size_t start;
@@ -365,6 +385,7 @@ static enum err answer(struct fake *f, struct api_call *call)
     case API_WRITERS: return of_entry(f, call, "{\"writers\":[]}");
     case API_WRITER_ADD: return of_entry(f, call, "{\"writers\":[{}]}");
     case API_WRITER_REMOVE: return of_entry(f, call, "");
+    case API_INVOKE: return invoke(f, call);
     case API_RECEIPTS: return receipts(call);
     case API_RECEIPT: return bytes_eq(call->name, bytes_str("r1")) ? text(call, "{\"id\":\"r1\"}") : ERR_NOT_FOUND;
     case API_STATUS: return text(call, "{\"name\":\"fake\"}");

@@ -43,7 +43,9 @@ struct fake {
     size_t meddle;               /* so many guarded writes are overtaken by a write from elsewhere */
     struct buf delta;            /* the last one handed in                          */
     struct buf admin_body;
-    char admin_verb[32], as[64];
+    char admin_verb[32], as[64], invoke_key[64];
+    struct api_invoke invoke;    /* of the last invoke; its pointers are not valid  */
+    enum api_media output;       /* what invokes give                               */
     uint64_t admin_kind;
     struct api_query query;      /* of the last list; its pointers are not valid    */
     char query_text[64], query_tag[64];

@@ -1,0 +1,90 @@
+/*
+ * One pass over the nodes' entries makes a sorted table.
+ */
+#include "node/serving.h"
+
+#include "crdt/alloc.h"
+#include "node/jsonscan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void serving_close(struct serving *s)
+{
+    free(s->rows);
+    *s = (struct serving){0};
+}
+
+static int by_entry(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct serving_row));
+}
+
+static void add(struct serving *s, const struct id *entry, const struct key *node)
+{
+    if (s->count == SERVING_MAX)
+        return;
+    if (s->count == s->cap) {
+        s->cap = s->cap == 0 ? 64 : 2 * s->cap;
+        s->rows = mem_realloc(s->rows, s->cap, sizeof *s->rows);
+    }
+    memset(&s->rows[s->count], 0, sizeof s->rows[0]);
+    s->rows[s->count].entry = *entry;
+    s->rows[s->count++].node = *node;
+}
+
+static void read_node(struct serving *s, const struct store *store, const struct id *id)
+{
+    struct entry_info info;
+    struct buf json = {0};
+    size_t at = 0;
+    if (store_get(store, KIND_NODE, id, &info, &json) == ERR_OK) {
+        buf_put_str(&json, "}}");
+        struct bytes list = jsonscan_member(jsonscan_member(buf_view(&json), "node"), "deployments"), row;
+        while ((row = jsonscan_item(list, &at)).p != NULL) {
+            struct bytes hex = jsonscan_member(row, "entry");
+            struct id entry;
+            if (hex.n == 2 * ID_BYTES + 2 && id_parse(&entry, bytes_of(hex.p + 1, hex.n - 2)))
+                add(s, &entry, &info.owner);
+        }
+    }
+    buf_close(&json);
+}
+
+void serving_refresh(struct serving *s, const struct store *store)
+{
+    uint64_t seq = store_last_seq(store);
+    struct id id;
+    struct bytes name;
+    if (s->read && s->seq == seq)
+        return;
+    s->count = 0;
+    struct store_scan *scan = store_scan_open(store, KIND_NODE, (struct bytes){0}, NULL);
+    while (store_scan_next(scan, &id, &name))
+        read_node(s, store, &id);
+    s->read = store_scan_close(scan) == ERR_OK;
+    s->seq = seq;
+    if (s->count > 0)
+        qsort(s->rows, s->count, sizeof *s->rows, by_entry);
+}
+
+size_t serving_find(const struct serving *s, const struct id *entry, struct key *out, size_t max)
+{
+    size_t low = 0, high = s->count, n = 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (id_cmp(&s->rows[middle].entry, entry) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (size_t i = low; i < s->count && id_eq(&s->rows[i].entry, entry); i++) {
+        if (i > low && key_eq(&s->rows[i].node, &s->rows[i - 1].node))
+            continue;
+        if (n < max)
+            out[n] = s->rows[i].node;
+        n++;
+    }
+    return n;
+}

@@ -1,0 +1,61 @@
+/*
+ * Who serves what, from the nodes' own entries.
+ */
+#include "crdt/alloc.h"
+#include "crdt/codec.h"
+#include "node/serving.h"
+#include "tests/lib/stores.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+/* Writes a node's entry that lists the entries numbered from..to-1. */
+static struct key node_entry(struct test_store *t, uint64_t author, uint64_t from, uint64_t to)
+{
+    struct author a;
+    struct buf value = {0};
+    test_author(&a, author);
+    mp_put_array(&value, to - from);
+    for (uint64_t i = from; i < to; i++) {
+        char hex[ID_HEX_SIZE];
+        struct id id = gen_id(i);
+        id_hex(hex, &id);
+        mp_put_map(&value, 1);
+        mp_put_str(&value, bytes_str("entry"));
+        mp_put_str(&value, bytes_str(hex));
+    }
+    struct field field = {.name = bytes_str("deployments"), .value = buf_view(&value)};
+    struct store_write w = {.action = WRITE_PUT, .kind = KIND_NODE, .owner = a.key, .name = bytes_str("n"), .author = &a,
+                            .change = {.mode = CHANGE_PATCH, .field_count = 1, .fields = &field}};
+    cr_assert_eq(test_write(t, &w), ERR_OK);
+    buf_close(&value);
+    return a.key;
+}
+
+Test(serving, finds_the_nodes_that_say_so)
+{
+    struct test_store t;
+    struct serving s = {0};
+    struct key out[8];
+    struct id one = gen_id(1), three = gen_id(3), nine = gen_id(9);
+    test_store_open(&t, BACKEND_MEM);
+    test_open_mesh(&t);
+    serving_refresh(&s, t.store);
+    cr_assert_eq(serving_find(&s, &one, out, 8), 0);
+    struct key a = node_entry(&t, 10, 1, 4), b = node_entry(&t, 11, 3, 5);
+    cr_assert_eq(serving_find(&s, &one, out, 8), 0, "not read again yet");
+    serving_refresh(&s, t.store);
+    cr_assert_eq(serving_find(&s, &one, out, 8), 1);
+    cr_assert(key_eq(&out[0], &a));
+    cr_assert_eq(serving_find(&s, &three, out, 8), 2);
+    cr_assert(key_cmp(&out[0], &out[1]) < 0);
+    cr_assert_eq(serving_find(&s, &three, out, 1), 2);
+    cr_assert_eq(serving_find(&s, &nine, out, 8), 0);
+    (void)node_entry(&t, 10, 7, 7);
+    serving_refresh(&s, t.store);
+    cr_assert_eq(serving_find(&s, &one, out, 8), 0);
+    cr_assert_eq(serving_find(&s, &three, out, 8), 1);
+    cr_assert(key_eq(&out[0], &b));
+    serving_close(&s);
+    test_store_close(&t);
+}
