@@ -127,6 +127,7 @@ void backend_put_reach(struct backend *b, struct buf *out)
     struct net_stats stats;
     size_t n = net_strangers(node_net(b->node), list, NET_STRANGERS_KEPT);
     net_stats(node_net(b->node), &stats);
+    buf_printf(out, "\"overlay\":%s,", stats.overlay ? "true" : "false");
     buf_printf(out, "\"uptime_s\":%llu,\"sessions_dialed\":%llu,\"sessions_accepted\":%llu,\"strangers\":[",
                (unsigned long long)((b->now_ms - b->config.started_ms) / 1000),
                (unsigned long long)stats.sessions_dialed, (unsigned long long)stats.sessions_accepted);

@@ -25,6 +25,7 @@ struct mesh_view {
     struct doctor *d;
     json_t *peers, *reach;
     size_t up, synced;
+    bool overlay; /* more are known than are to be in session: one that is not needs no finding */
     struct probe probes[PROBES_MAX];
     size_t probe_count;
     struct buf detail, next;
@@ -238,12 +239,14 @@ static void tell_refused(struct mesh_view *m, const json_t *p)
          "add its address again"},
         {"name", "name", "check the spelling, and the name server of this machine"},
         {"banned", "banned", "ask its operator; `souk peer ls` there shows the score and why"},
+        {"removed", "removed", "an operator of the mesh admits the key again with `souk mesh admit KEY`"},
         {"full", "full", "that node has no free link; add another peer"},
         {"protocol", "protocol", "look at the log of both nodes at net=debug"},
         {"limit", "protocol", "look at the log of both nodes at net=debug"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        if (strcmp(trouble_code(p), cases[i].code) == 0 && !state_is(p, "up") && !state_is(p, "banned")) {
+        if (strcmp(trouble_code(p), cases[i].code) == 0 && !state_is(p, "up") && !state_is(p, "banned") &&
+            !(m->overlay && strcmp(cases[i].code, "full") == 0)) {
             put_peer(&m->detail, p);
             buf_printf(&m->detail, ": %s", cli_text(json_object_get(p, "trouble"), "detail"));
             buf_put_str(&m->next, cases[i].next);
@@ -272,7 +275,7 @@ static void tell_away(struct mesh_view *m)
             tell_stopped(m, p);
         else if (plight == PLIGHT_BLOCKED)
             tell_blocked(m, p);
-        else if (plight == PLIGHT_BACK)
+        else if (plight == PLIGHT_BACK && !m->overlay)
             tell_back(m, p);
         else if (state_is(p, "banned"))
             tell_banned(m, p);
@@ -460,7 +463,8 @@ static void tell_up(struct mesh_view *m)
 static void tell_summary(struct mesh_view *m)
 {
     size_t n = json_array_size(m->peers);
-    buf_printf(&m->detail, "connected to %zu of %zu known nodes, in step with %zu", m->up, n, m->synced);
+    buf_printf(&m->detail, "connected to %zu of %zu known nodes%s, in step with %zu", m->up, n,
+               m->overlay ? " (a mesh of this size needs no more)" : "", m->synced);
     if (n > 0 && m->up == 0)
         buf_put_str(&m->next, "`souk peer ls` shows why");
     if (n == 0)
@@ -483,6 +487,7 @@ void doctor_mesh(struct doctor *d)
     struct mesh_view m = {.d = d, .peers = fetch(d, "peers"), .reach = fetch(d, "doctor")};
     const json_t *p;
     size_t i;
+    m.overlay = json_is_true(json_object_get(m.reach, "overlay"));
     json_array_foreach(m.peers, i, p)
     {
         m.up += state_is(p, "up");

@@ -144,11 +144,13 @@ Test(notes, what_keeps_a_peer_away)
     cr_assert_null(p.trouble.code);
     cr_assert_eq(p.sessions, 2);
     cr_assert_gt(p.sent_bytes, sent);
-    struct net_stats s;
-    net_stats(lab_host(lab, 1)->net, &s);
-    cr_assert_eq(s.sessions_dialed, 2);
-    net_stats(lab_host(lab, 0)->net, &s);
-    cr_assert_eq(s.sessions_accepted, 2);
+    struct net_stats one, other; /* either side may have dialed again */
+    net_stats(lab_host(lab, 1)->net, &one);
+    net_stats(lab_host(lab, 0)->net, &other);
+    cr_assert_geq(one.sessions_dialed, 1);
+    cr_assert_eq(one.sessions_dialed + one.sessions_accepted, 2);
+    cr_assert_eq(one.sessions_dialed, other.sessions_accepted);
+    cr_assert_eq(one.sessions_accepted, other.sessions_dialed);
     lab_free(lab);
 }
 
