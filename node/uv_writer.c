@@ -1,5 +1,6 @@
 /*
- * A thread with a slot for one job, and an async handle back to the loop.
+ * A thread with room for one job, and an async handle back to the loop. The job is handed over by a semaphore: a lock would
+ * wake the thread only to have it wait for the one who woke it.
  */
 #include "node/uv_writer.h"
 
@@ -7,59 +8,45 @@
 #include "node/node.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <uv.h>
 
-enum slot { SLOT_FREE, SLOT_GIVEN, SLOT_DONE, SLOT_STOP };
-
 struct uv_writer {
     uv_thread_t thread;
-    uv_mutex_t mutex;
-    uv_cond_t given;
+    uv_sem_t given;   /* a job, or the order to stop */
+    atomic_bool done; /* the job's result is there for the loop */
+    atomic_bool stop;
     uv_async_t async;
-    enum slot slot; /* under mutex */
-    bool busy;      /* the loop's: from uv_writer_run to done */
-    bool closing;   /* the loop's */
+    bool busy;        /* the loop's: from uv_writer_run to done */
+    bool closing;     /* the loop's */
     struct store *store;
-    struct store_job *job;
+    struct store_job *job; /* the loop's until given, the thread's until done */
     enum err err;
-    void (*done)(void *ctx, struct store_job *job, enum err err);
+    void (*report)(void *ctx, struct store_job *job, enum err err);
     void *ctx;
 };
 
 static void writer_thread(void *arg)
 {
     struct uv_writer *w = arg;
-    uv_mutex_lock(&w->mutex);
     for (;;) {
-        while (w->slot != SLOT_GIVEN && w->slot != SLOT_STOP)
-            uv_cond_wait(&w->given, &w->mutex);
-        if (w->slot == SLOT_STOP)
+        uv_sem_wait(&w->given);
+        if (atomic_load(&w->stop))
             break;
-        struct store_job *job = w->job;
-        uv_mutex_unlock(&w->mutex);
-        enum err err = job != NULL ? node_job_run(w->store, job) : store_reopen(w->store);
-        uv_mutex_lock(&w->mutex);
-        w->err = err;
-        if (w->slot == SLOT_GIVEN)
-            w->slot = SLOT_DONE;
+        w->err = w->job != NULL ? node_job_run(w->store, w->job) : store_reopen(w->store);
+        atomic_store(&w->done, true);
         uv_async_send(&w->async);
     }
-    uv_mutex_unlock(&w->mutex);
 }
 
 static void on_async(uv_async_t *async)
 {
     struct uv_writer *w = async->data;
-    uv_mutex_lock(&w->mutex);
-    bool done = w->slot == SLOT_DONE;
-    if (done)
-        w->slot = SLOT_FREE;
-    uv_mutex_unlock(&w->mutex);
-    if (!done || w->closing)
+    if (!atomic_exchange(&w->done, false) || w->closing)
         return;
     w->busy = false;
-    w->done(w->ctx, w->job, w->err);
+    w->report(w->ctx, w->job, w->err);
 }
 
 struct uv_writer *uv_writer_new(struct uv_loop_s *loop, struct store *store,
@@ -67,14 +54,11 @@ struct uv_writer *uv_writer_new(struct uv_loop_s *loop, struct store *store,
 {
     struct uv_writer *w = mem_zalloc(sizeof *w);
     w->store = store;
-    w->done = done;
+    w->report = done;
     w->ctx = ctx;
     w->async.data = w;
-    uv_mutex_init(&w->mutex);
-    uv_cond_init(&w->given);
     uv_async_init(loop, &w->async, on_async);
-    int failed = uv_thread_create(&w->thread, writer_thread, w);
-    if (failed != 0)
+    if (uv_sem_init(&w->given, 0) != 0 || uv_thread_create(&w->thread, writer_thread, w) != 0)
         abort(); /* no thread, no node */
     return w;
 }
@@ -83,12 +67,8 @@ void uv_writer_run(struct uv_writer *w, struct store_job *job)
 {
     assert(!w->busy && !w->closing);
     w->busy = true;
-    uv_mutex_lock(&w->mutex);
-    assert(w->slot == SLOT_FREE);
     w->job = job;
-    w->slot = SLOT_GIVEN;
-    uv_cond_signal(&w->given);
-    uv_mutex_unlock(&w->mutex);
+    uv_sem_post(&w->given);
 }
 
 bool uv_writer_busy(const struct uv_writer *w)
@@ -99,8 +79,7 @@ bool uv_writer_busy(const struct uv_writer *w)
 static void on_closed(uv_handle_t *handle)
 {
     struct uv_writer *w = handle->data;
-    uv_mutex_destroy(&w->mutex);
-    uv_cond_destroy(&w->given);
+    uv_sem_destroy(&w->given);
     free(w);
 }
 
@@ -109,10 +88,8 @@ void uv_writer_close(struct uv_writer *w)
     if (w == NULL)
         return;
     w->closing = true;
-    uv_mutex_lock(&w->mutex);
-    w->slot = SLOT_STOP;
-    uv_cond_signal(&w->given);
-    uv_mutex_unlock(&w->mutex);
+    atomic_store(&w->stop, true);
+    uv_sem_post(&w->given);
     uv_thread_join(&w->thread);
     uv_close((uv_handle_t *)&w->async, on_closed);
 }
