@@ -29,7 +29,7 @@ enum probe_way { PROBE_BIND, PROBE_CONNECT };
 /* NULL: it worked; else why not, in static storage. */
 const char *probe_address(const char *address, enum probe_way way);
 
-#define PROBES_MAX    64
+#define PROBES_MAX    256  /* two for each peer that is remembered */
 #define PROBE_WAIT_MS 3000 /* for all together */
 struct probe {
     char address[256]; /* HOST:PORT */

@@ -464,7 +464,7 @@ static void tell_summary(struct mesh_view *m)
 {
     size_t n = json_array_size(m->peers);
     buf_printf(&m->detail, "connected to %zu of %zu known nodes%s, in step with %zu", m->up, n,
-               m->overlay ? " (a mesh of this size needs no more)" : "", m->synced);
+               m->overlay && m->up < n ? " (a mesh of this size needs no more)" : "", m->synced);
     if (n > 0 && m->up == 0)
         buf_put_str(&m->next, "`souk peer ls` shows why");
     if (n == 0)
