@@ -196,10 +196,12 @@ static pid_t start(struct jail *jail)
 {
     static char stack[START_STACK] __attribute__((aligned(16)));
     struct start s = {.jail = jail};
+    *jail->started = 1; /* before it is so: a program that was executed is never taken for one that was not */
     pid_t pid = clone(start_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &s);
     if (pid < 0)
         give_up(jail, "clone");
     if (s.failed != NULL) {
+        *jail->started = 0;
         errno = s.error;
         give_up(jail, s.failed);
     }
@@ -304,8 +306,6 @@ void jail_init(struct jail *jail)
     must(jail, die_with_launcher(jail));
     report(jail);
     pid_t program = start(jail);
-    struct jail_word word = {.kind = JAIL_WORD_STARTED};
-    say(jail, &word);
     close_range(0, CTL_FD - 1, 0);
     close_range(CTL_FD + 1, ~0u, 0);
     watch(jail, program);

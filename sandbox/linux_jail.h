@@ -28,6 +28,7 @@ struct jail_built {
 
 struct jail {
     enum jail_ids ids;
+    volatile uint8_t *started;              /* shared with the launcher: set just before the program is executed */
     int ctl;                                /* init's end of the socket to the launcher                     */
     int groups[JAIL_GROUPS];                /* cgroup.procs of version 1, to write 0 to; else -1            */
     const struct sock_fprog *filters;       /* by enum sandbox_weak; a filter of NULL: seccomp is missing   */
@@ -45,7 +46,6 @@ struct jail {
 /* Init to launcher. */
 enum jail_word_kind {
     JAIL_WORD_BUILT = 1,
-    JAIL_WORD_STARTED,
     JAIL_WORD_FAILED,
     JAIL_WORD_EXITED,
     JAIL_WORD_LATE,

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@
 #include "sandbox/linux_sys.h"
 
 #define SPARES     4    /* sandboxes made ahead */
+#define YOUNG_MS   10   /* of a run: none are made meanwhile */
 #define CLOSING_MS 2000 /* for the sandboxes to be gone after the node is */
 
 uint64_t launch_clock_ms(void)
@@ -93,6 +95,7 @@ struct launch_run *launch_run_new(struct launcher *l)
         l->runs_top = i + 1;
     l->runs_count++;
     l->spares++;
+    l->started[i] = 0;
     l->runs[i] = (struct launch_run){.state = LAUNCH_SPARE, .pidfd = -1, .ctl = -1, .ended = {.wait_status = -1}};
     return &l->runs[i];
 }
@@ -131,8 +134,9 @@ static struct launch_run *run_take(struct launcher *l, const struct sandbox_orde
 static void start_clock(struct launch_run *run)
 {
     run->state = LAUNCH_RUNNING;
+    run->began_ms = launch_clock_ms();
     if (run->lifetime_ms != 0)
-        run->end_ms = launch_clock_ms() + run->lifetime_ms;
+        run->end_ms = run->began_ms + run->lifetime_ms;
 }
 
 /* `order` carries the order, its texts and its descriptors; `message` is where they came from. */
@@ -231,6 +235,7 @@ static void tell_end(struct launcher *l, struct launch_run *run)
     struct sandbox_ended *e = &run->ended;
     cgroup_read(&l->groups, &run->group, &group);
     uint64_t peak = cgroup_peak(&l->groups, &run->group);
+    e->started = l->started[run - l->runs] != 0;
     e->oom = e->oom || group.oom > 0;
     if (peak > e->memory_peak)
         e->memory_peak = peak;
@@ -252,9 +257,6 @@ static void take_word(struct launcher *l, struct launch_run *run, const struct j
             run->state = LAUNCH_WAITING;
         if (run->tells_built)
             tell(l, &built);
-        break;
-    case JAIL_WORD_STARTED:
-        run->ended.started = true;
         break;
     case JAIL_WORD_FAILED:
         snprintf(run->ended.detail, sizeof run->ended.detail, "%.*s", (int)sizeof word->detail - 1, word->detail);
@@ -353,8 +355,27 @@ static void tick(struct launcher *l)
     retry_groups(l);
 }
 
+/* A run that has just begun or will soon end has the machine for itself. */
+static bool has_young_run(const struct launcher *l, uint64_t now)
+{
+    for (size_t i = 0; i < l->runs_top; i++) {
+        if (l->runs[i].state == LAUNCH_RUNNING && now < l->runs[i].began_ms + YOUNG_MS)
+            return true;
+    }
+    return false;
+}
+
+static bool wants_spare(const struct launcher *l)
+{
+    if (l->spares >= SPARES || l->closing || l->no_spares)
+        return false;
+    return l->spares == 0 || !has_young_run(l, launch_clock_ms());
+}
+
 static int tick_in(const struct launcher *l, uint64_t next)
 {
+    if (wants_spare(l))
+        return 0;
     bool wanted = l->removing_count > 0;
     for (size_t i = 0; i < l->runs_top && !wanted; i++)
         wanted = l->runs[i].state == LAUNCH_RUNNING;
@@ -391,7 +412,7 @@ static void serve_runs(struct launcher *l, const struct pollfd *polls, size_t co
 static void prepare(struct launcher *l)
 {
     const char *failed;
-    if (l->spares < SPARES && !l->closing && !l->no_spares && launch_make(l, &failed) == NULL)
+    if (wants_spare(l) && launch_make(l, &failed) == NULL)
         l->no_spares = true; /* the next order says why */
 }
 
@@ -464,11 +485,15 @@ bool sandbox_launcher_main(int argc, char **argv, int *code)
     struct launcher *l = mem_zalloc(sizeof *l);
     *code = 0;
     settle(l);
+    l->started = mmap(NULL, SANDBOX_RUNS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (l->started == MAP_FAILED)
+        _exit(1);
     launch_self_test(l);
     struct sandbox_notice hello = {.kind = SANDBOX_NOTICE_HELLO, .u.layers = l->layers};
     tell(l, &hello);
     serve(l);
     close_groups(l);
+    munmap((void *)(uintptr_t)l->started, SANDBOX_RUNS_MAX);
     free(l->filters[SANDBOX_STRICT].filter);
     free(l->filters[SANDBOX_WEAK].filter);
     free(l);

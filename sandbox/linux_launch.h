@@ -27,6 +27,7 @@ struct launch_run {
     pid_t pid;
     struct cgroup group;
     uint64_t lifetime_ms, end_ms;     /* end_ms: when the launcher ends it, 0: not running or no limit */
+    uint64_t began_ms;
     bool kill_sent, tells_built;
     bool sum_memory, sample_cpu;      /* what the node wants to hear every SANDBOX_SAMPLE_MS           */
     struct sandbox_ended ended;       /* what is known so far                                          */
@@ -45,6 +46,7 @@ struct launcher {
     struct cgroup removing[SANDBOX_RUNS_MAX]; /* empty, or nearly                                      */
     size_t removing_count;
     struct launch_run runs[SANDBOX_RUNS_MAX];
+    volatile uint8_t *started;        /* one byte a run, shared with its init: the program may be executed */
     size_t runs_count;                /* of them in use: all below runs_top                            */
     size_t runs_top;
     struct sandbox_layers layers;

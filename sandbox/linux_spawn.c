@@ -136,7 +136,8 @@ static const char *let_go(const struct launcher *l, const struct launch_run *run
 
 static const char *make(struct launcher *l, struct launch_run *run)
 {
-    struct jail jail = {.ids = l->ids, .landlock_abi = l->landlock_abi, .filters = l->filters};
+    struct jail jail = {
+        .ids = l->ids, .landlock_abi = l->landlock_abi, .filters = l->filters, .started = &l->started[run - l->runs]};
     if (cgroup_make(&l->groups, l->next_group++, &run->group) != ERR_OK)
         return "a new control group";
     const char *failed = cgroup_doors(&l->groups, &run->group, jail.groups);

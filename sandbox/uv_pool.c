@@ -258,6 +258,8 @@ static struct uv_slot *slot_for_call(struct uv_pool *pool)
 static void keep_prebuilt(struct uv_pool *pool)
 {
     struct tally t = count_slots(pool);
+    if (t.busy > 0 && t.ready > 0)
+        return; /* the machine is for the calls now; the next `done` comes back here */
     while (pool->options.workers == 0 && t.ready < pool->options.prebuilt &&
            pool->s->slots_count < pool->s->options.runs_max) {
         slot_drain(slot_new(pool, RUN_PREBUILT));

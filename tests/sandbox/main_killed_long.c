@@ -5,6 +5,7 @@
 #include "tests/lib/jailbed.h"
 #include "tests/lib/jailwatch.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,9 +22,10 @@ static int faults;
 
 static void settle(int launcher, struct jailbed *bed)
 {
-    /* what is left is the launcher's sandboxes made ahead: their number is the same each time it is idle */
+    /* what is left is the launcher's sandboxes made ahead: their number is the same each time it is idle, but the kernel
+     * lets it wait for new network namespaces while it takes many old ones apart */
     size_t last = 0;
-    for (int same = 0; same < 20;) {
+    for (int same = 0; same < 60;) {
         size_t now = watch_groups(launcher) * 1000 + watch_children(launcher);
         same = now == last ? same + 1 : 0;
         last = now;
@@ -34,6 +36,7 @@ static void settle(int launcher, struct jailbed *bed)
 static struct state look(int launcher, struct jailbed *bed)
 {
     settle(launcher, bed);
+    malloc_trim(0);
     return (struct state){.launcher_fds = watch_descriptors(launcher),
                           .fds = watch_descriptors((int)getpid()),
                           .children = watch_children(launcher),
