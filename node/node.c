@@ -186,7 +186,7 @@ static void tell_net(struct node *n, const struct batch *b, enum err failure)
         /* A valid delta that lacks a body which nothing here has erased yet (see MODEL 6): asked for again, nobody's fault. */
         bool lacking = in->verdict == VERDICT_REFUSED && in->why == ERR_INVALID;
         n->stats.rejected += stored && in->verdict == VERDICT_REFUSED && !lacking;
-        n->stats.deferred += stored && in->verdict == VERDICT_DEFERRED;
+        n->stats.deferred += stored && in->verdict == VERDICT_DEFERRED && in->why == ERR_AHEAD;
         if (q->handed_in && !(stored && in->verdict == VERDICT_NEW))
             continue;
         results[count++] = (struct net_result){
