@@ -111,6 +111,13 @@ void setindex_free(struct setindex *s)
     free(s);
 }
 
+void setindex_swap(struct setindex *a, struct setindex *b)
+{
+    struct setindex was = *a;
+    *a = *b;
+    *b = was;
+}
+
 size_t setindex_count(const struct setindex *s)
 {
     return s->root->items;

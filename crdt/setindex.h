@@ -34,6 +34,7 @@ int item_cmp(const struct item *a, const struct item *b); /* by time, then by id
 struct setindex;
 struct setindex *setindex_new(void);
 void setindex_free(struct setindex *s); /* NULL is fine */
+void setindex_swap(struct setindex *a, struct setindex *b); /* each becomes the other */
 bool setindex_insert(struct setindex *s, const struct item *item); /* false: already there */
 bool setindex_remove(struct setindex *s, const struct item *item); /* false: not there */
 bool setindex_has(const struct setindex *s, const struct item *item);

@@ -90,6 +90,9 @@ void copy_tick(struct net *n)
 
 void copy_stats(const struct net *n, struct net_stats *out)
 {
+    out->comparing = 0;
+    for (size_t i = 0; i < n->link_count; i++)
+        out->comparing += n->links[i]->syncing;
     out->catching_up = n->copy_started_ms != 0;
     out->catch_up_done = n->copy_done;
     out->catch_up_total = n->copy_total;

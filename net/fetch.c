@@ -78,8 +78,10 @@ static uint64_t window_of(const struct link *l)
  * asked for eight whatever the others owe: the silence of one takes nothing from them. */
 static bool room_to_ask(const struct net *n, const struct link *l)
 {
-    uint64_t due = l->asked < NET_WINDOW_MIN ? 0 : n->wants.asked * l->mean_bytes;
-    return n->storing_bytes + due < NET_STORING_BYTES / 2;
+    bool few = l->asked < NET_WINDOW_MIN;
+    size_t rows = few ? NET_WINDOW_MIN * links_up(n) : n->wants.asked;
+    uint64_t due = few ? 0 : n->wants.asked * l->mean_bytes;
+    return n->storing_count + rows < NET_STORING_MAX && n->storing_bytes + due < NET_STORING_BYTES / 2;
 }
 
 static void ask(struct net *n, struct link *l)

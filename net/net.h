@@ -235,6 +235,7 @@ struct net_stats {
     uint64_t grafts_sent, prunes_sent;
     size_t peers_up;
     bool overlay;     /* more peers are known than a full mesh may have */
+    size_t comparing; /* sessions of reconciliation that this node has under way */
     bool catching_up; /* a bulk copy is under way */
     uint64_t catch_up_done, catch_up_total; /* deltas of this copy, or of the last one */
     uint64_t catch_up_rate_milli;           /* deltas in 1,000 s, lately */

@@ -189,6 +189,8 @@ void backend_admin(struct backend *b, struct api_call *call)
         admin_peer(b, call, NET_PEER_UNBAN);
     else if (strcmp(verb, "sync") == 0)
         admin_sync(b, call);
+    else if (strcmp(verb, "copy") == 0)
+        backend_copy(b, call);
     else if (strcmp(verb, "conflicts") == 0)
         backend_defer(b, call, backend_work_conflicts);
     else if (strcmp(verb, "verify") == 0)

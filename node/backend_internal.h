@@ -73,6 +73,9 @@ void backend_ready(struct backend *b, struct api_call *call);
 void backend_metrics(struct backend *b, struct api_call *call);
 void backend_dashboard(struct backend *b, struct api_call *call);
 void backend_put_peers(struct backend *b, struct buf *out);
+void backend_put_copy(const struct backend *b, struct buf *out);
+void backend_copy(struct backend *b, struct api_call *call);
+void backend_metrics_repair(const struct backend *b, struct buf *out);
 void backend_metrics_peers(struct backend *b, struct buf *out);
 
 SOUK_MUST_USE enum err backend_work_conflicts(struct backend *b, struct api_call *call);

@@ -41,10 +41,12 @@ static void put_status(struct backend *b, struct buf *out, const struct id *hash
     backend_put_peers(b, out);
     buf_printf(out,
                ",\"store_bytes\":%llu,\"conflicts\":%llu,\"deferred\":%llu,\"rejected\":%llu,"
-               "\"aside\":%llu,\"missing_bodies\":%llu}",
+               "\"aside\":%llu,\"missing_bodies\":%llu,\"copy\":",
                (unsigned long long)s.bytes, (unsigned long long)s.conflicts,
                (unsigned long long)n.deferred, (unsigned long long)n.rejected,
                (unsigned long long)s.aside, (unsigned long long)s.missing_bodies);
+    backend_put_copy(b, out);
+    buf_put_u8(out, '}');
 }
 
 /* The page is made from the same JSON as the answer to `souk status`. */
@@ -192,10 +194,8 @@ static void metrics_net(struct backend *b, struct buf *out)
     metrics_counter(out, "souk_deltas_sent_total", "Deltas sent to peers.", n.deltas_sent);
     metrics_counter(out, "souk_deltas_received_total", "Deltas received from peers.", n.deltas_received);
     metrics_counter(out, "souk_deltas_duplicate_total", "Deltas received that were held already.", n.duplicates);
-    metrics_counter(out, "souk_sync_rounds_total", "Rounds of set reconciliation.", n.sync_rounds);
-    metrics_counter(out, "souk_sync_bytes_total", "Bytes of set reconciliation.", n.sync_bytes);
     metrics_counter(out, "souk_handshakes_failed_total", "Handshakes with peers that failed.", n.handshakes_failed);
-    metrics_gauge(out, "souk_catching_up", "1 while a bulk copy from a peer runs.", n.catching_up ? 1 : 0);
+    backend_metrics_repair(b, out);
 }
 
 void backend_metrics(struct backend *b, struct api_call *call)

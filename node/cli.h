@@ -205,6 +205,7 @@ enum cli_exit cli_verify(struct cli *c);
 enum cli_exit cli_peer_ls(struct cli *c);
 enum cli_exit cli_peer_change(struct cli *c);
 enum cli_exit cli_sync(struct cli *c);
+void cli_put_copy(struct buf *out, const json_t *copy); /* of status: "12 of about 34 deltas, 5/s, 4 s left" (cli_sync.c) */
 enum cli_exit cli_conflicts(struct cli *c);
 enum cli_exit cli_mesh_charter(struct cli *c);
 enum cli_exit cli_mesh_ls(struct cli *c);

@@ -44,6 +44,17 @@ static void line(const char *name, const char *format, ...)
     printf("\n");
 }
 
+/* While a copy runs. */
+static void print_copy(const json_t *copy)
+{
+    struct buf text = {0};
+    if (!json_is_true(json_object_get(copy, "running")))
+        return;
+    cli_put_copy(&text, copy);
+    line("copying", "%s", buf_cstr(&text));
+    buf_close(&text);
+}
+
 static void print_status(const struct cli *c, const json_t *s)
 {
     const json_t *entries = json_object_get(s, "entries");
@@ -57,6 +68,7 @@ static void print_status(const struct cli *c, const json_t *s)
     line("entries", "%lld models, %lld agents, %lld servers, %lld nodes", cli_int(entries, "model"),
          cli_int(entries, "agent"), cli_int(entries, "server"), cli_int(entries, "node"));
     line("deltas", "%lld with %lld ops, %s on disk", cli_int(s, "deltas"), cli_int(s, "ops"), buf_cstr(&size));
+    print_copy(json_object_get(s, "copy"));
     line("digest", "%s", cli_text(s, "digest"));
     line("state", "%s", cli_text(s, "state_hash"));
     line("attention", "%lld conflicts, %lld deferred, %lld rejected", cli_int(s, "conflicts"), cli_int(s, "deferred"),
@@ -108,12 +120,6 @@ enum cli_exit cli_peer_change(struct cli *c)
     bool add = strcmp(c->verb->words, "peer add") == 0;
     snprintf(verb, sizeof verb, "peer-%s", c->verb->words + strlen("peer "));
     return finish(cli_admin(c, verb, cli_object(add ? "address" : "id", c->args[0]), &reply), &reply);
-}
-
-enum cli_exit cli_sync(struct cli *c)
-{
-    struct cli_reply reply;
-    return finish(cli_admin(c, "sync", json_object(), &reply), &reply);
 }
 
 enum cli_exit cli_log(struct cli *c)

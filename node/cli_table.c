@@ -93,7 +93,7 @@ static const struct cli_option invoke_options[] = {
 static const struct cli_option receipt_options[] = {
     {"limit", "N", "At most N receipts (default 30)."}, {"all", NULL, "Every receipt."}, END};
 
-static const struct cli_option sync_options[] = {{"now", NULL, "At once (the default)."}, END};
+static const struct cli_option sync_options[] = {{"now", NULL, "Begin and return; do not wait for what comes."}, END};
 
 static const struct cli_option token_options[] = {
     {"scope", "SCOPE", "read, write (includes read) or invoke; several with commas."},
@@ -182,7 +182,7 @@ static const struct cli_verb verbs[] = {
      "The newcomer types souk run --join INVITATION, and this node admits its node key and its author key when it comes. It works "
      "once, until it expires, and only while this node (or another that holds the same author key) can be reached.",
      cli_mesh_invite},
-    {"sync", "", 0, 0, sync_options, "Compare sets with the peers now.", NULL, cli_sync},
+    {"sync", "", 0, 0, sync_options, "Compare sets with the peers now and fetch what is missing; shows how far it is.", NULL, cli_sync},
     {"conflicts", "", 0, 0, NULL, "Fields that were edited on two sides at once: each version, its author, and how to settle it.",
      "Both edits are kept and one is shown, the same on every node. The next write of the field settles it.", cli_conflicts},
     {"token new", "--scope SCOPE", 0, 0, token_options, "Make a token for the HTTP API; it is shown once.", NULL,

@@ -8,6 +8,7 @@
 #include "node/node.h"
 
 #include "crdt/alloc.h"
+#include "node/audit.h"
 #include "node/queue.h"
 #include "node/removed.h"
 
@@ -38,7 +39,7 @@ struct node {
     enum err disk;          /* why writes are refused; ERR_OK: they are not */
     bool reopen_due, reopening;
     uint64_t reopen_at, reopen_wait_ms;
-    uint64_t missing_at;
+    uint64_t missing_at, audit_at;
     struct id missing_after;
     struct result_row *results, **results_end;
     bool changed;
@@ -70,6 +71,11 @@ static void tell_entries(struct node *n)
     net_set_entries(n->net, stats.entries + 1, sizeof stats.entries / sizeof *stats.entries - 1);
 }
 
+static uint64_t audit_next(struct node *n)
+{
+    return n->now_ms + NODE_AUDIT_MS - NODE_AUDIT_MS / 5 + rng_below(&n->rng, NODE_AUDIT_MS / 5 * 2);
+}
+
 struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_t clock_ms)
 {
     struct node *n = mem_zalloc(sizeof *n);
@@ -85,6 +91,7 @@ struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_
     n->sweeping = true; /* a stop may have left some */
     rng_init(&n->rng, config->seed);
     queue_init(&n->queue);
+    n->audit_at = audit_next(n);
     n->set = setindex_new();
     enum err e = store_load_set(n->store, n->set);
     if (e != ERR_OK) {
@@ -226,12 +233,8 @@ static void update_set(struct node *n, const struct batch *b)
 static void reload_set(struct node *n)
 {
     struct setindex *loaded = setindex_new();
-    struct item item;
     if (store_load_set(n->store, loaded) == ERR_OK)
-        for (size_t i = 0, count = setindex_count(loaded); i < count; i++) {
-            setindex_items(loaded, i, 1, &item);
-            (void)setindex_insert(n->set, &item);
-        }
+        setindex_swap(n->set, loaded);
     setindex_free(loaded);
 }
 
@@ -262,13 +265,31 @@ static void refuse_waiting(struct node *n)
     }
 }
 
+/* No job ran beside it, so nothing may differ. What the disk says holds in any case. */
+static void audited(struct node *n, const struct audit *a)
+{
+    char text[128];
+    n->stats.audits += a->err == ERR_OK;
+    if (a->err != ERR_OK)
+        note(n, 0, "the set of deltas cannot be read for its audit", err_text(a->err));
+    if (a->err != ERR_OK || !audit_differs(a))
+        return;
+    n->stats.audits_bad++;
+    (void)snprintf(text, sizeof text, "%zu deltas were missing, %zu too many%s", a->missing, a->extra, a->sums ? ", sums were wrong" : "");
+    note(n, 0, "the index of deltas differed from the disk and was replaced", text);
+    setindex_swap(n->set, a->disk);
+    net_input(n->net, &(struct net_event){.kind = NET_SYNC_NOW, .clock_ms = n->clock_ms}, n->now_ms);
+}
+
 static void job_done(struct node *n, struct batch *b, enum err e)
 {
     assert(b == n->running && n->job_given);
     n->running = NULL;
     n->job_given = false;
     n->stats.jobs++;
-    if (e == ERR_OK) {
+    if (b->audit != NULL) {
+        audited(n, b->audit);
+    } else if (e == ERR_OK) {
         update_set(n, b);
         if (b->set_founder)
             reload_set(n);
@@ -303,29 +324,6 @@ static void reopen_done(struct node *n, enum err e)
     n->disk = ERR_OK;
     net_set_intake(n->net, NET_INTAKE_OPEN);
     note(n, 2, "the store works again", "");
-}
-
-/* Before the writes, so that a failure leaves none of them behind. */
-static enum err keep_receipts(struct store *store, const struct batch *b)
-{
-    struct store_receipt list[NODE_BATCH_RECEIPTS];
-    size_t count = 0;
-    assert(b->receipt_count <= NODE_BATCH_RECEIPTS);
-    for (const struct queued_receipt *r = b->receipts; r != NULL; r = r->next)
-        list[count++] = r->receipt;
-    return count > 0 ? store_receipts_put(store, list, count, b->receipts_keep) : ERR_OK;
-}
-
-enum err node_job_run(struct store *store, struct store_job *job)
-{
-    struct batch *b = (struct batch *)job;
-    if (b->set_founder) {
-        enum err e = store_set_founder(store, &b->founder, bytes_str(b->mesh_name));
-        if (e != ERR_OK)
-            return e;
-    }
-    enum err e = keep_receipts(store, b);
-    return e == ERR_OK ? store_apply(store, job) : e;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
@@ -512,6 +510,11 @@ static bool start_job(struct node *n)
 {
     if (n->running != NULL || n->reopening || n->disk != ERR_OK)
         return false;
+    if (n->now_ms >= n->audit_at) {
+        n->audit_at = audit_next(n);
+        n->running = batch_audit(n->set);
+        return n->job_given = true;
+    }
     if (queue_empty(&n->queue) && !n->set_founder && !n->sweeping)
         return false;
     n->running = batch_take(&n->queue, n->batch_deltas, n->batch_writes);
@@ -563,6 +566,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 uint64_t node_deadline(const struct node *n)
 {
     uint64_t at = least(net_deadline(n->net), n->missing_at);
+    if (n->disk == ERR_OK && n->running == NULL)
+        at = least(at, n->audit_at);
     return n->disk != ERR_OK && !n->reopening && !n->reopen_due ? least(at, n->reopen_at) : at;
 }
 

@@ -20,6 +20,7 @@
 #define NODE_BATCH_WRITES      1024        /* local writes in one job, by default               */
 #define NODE_REOPEN_MIN_MS     500         /* after the disk refused a write; doubles up to     */
 #define NODE_REOPEN_MAX_MS     15000
+#define NODE_AUDIT_MS          21600000    /* how often the index is compared with the disk, jittered by a fifth */
 #define NODE_MISSING_PERIOD_MS 5000        /* how often bodies that are missing are asked for   */
 #define NODE_MISSING_BATCH     256
 
@@ -121,6 +122,7 @@ struct node_stats {
     uint64_t deferred, rejected;      /* deltas, since the start */
     uint64_t jobs, pending_bytes, pending_writes;
     uint64_t now_ms, clock_ms;        /* of the last event */
+    uint64_t audits, audits_bad;      /* of the index against the disk; those that found a difference */
 };
 void node_stats(const struct node *n, struct node_stats *out);
 

@@ -5,6 +5,7 @@
 #include "node/queue.h"
 
 #include "crdt/alloc.h"
+#include "node/audit.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -220,10 +221,18 @@ struct batch *batch_take(struct queue *q, size_t max_deltas, size_t max_writes)
     return b;
 }
 
+struct batch *batch_audit(const struct setindex *live)
+{
+    struct batch *b = mem_zalloc(sizeof *b);
+    b->audit = audit_new(live);
+    return b;
+}
+
 void batch_free(struct batch *b)
 {
     if (b == NULL)
         return;
+    audit_free(b->audit);
     free(b->job.in);
     free(b->job.writes);
     store_job_close(&b->job);

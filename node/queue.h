@@ -57,8 +57,11 @@ struct batch {
     bool set_founder;
     struct key founder;
     char mesh_name[MODEL_NAME_MAX + 1];
+    struct audit *audit;           /* NULL: none. Else there is nothing else in this batch */
 };
 
+/* An audit of the index, as a job. */
+struct batch *batch_audit(const struct setindex *live);
 /* Takes up to max_deltas bundles (and NODE_BATCH_BYTES of them) and max_writes writes out of the queue. */
 struct batch *batch_take(struct queue *q, size_t max_deltas, size_t max_writes);
 /* The batch failed: its receipts go back to the front of the queue. */

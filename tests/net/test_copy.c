@@ -144,6 +144,26 @@ Test(copy, an_interrupted_one_says_so)
     lab_free(lab);
 }
 
+/* A store that takes nothing: what was handed to it fills its bound and no more is asked for, from however many peers. */
+Test(copy, a_store_that_is_slow_has_nothing_sent_twice)
+{
+    enum { N = NET_STORING_MAX + 1500 };
+    struct lab *lab = lab_new(3, 56);
+    for (size_t i = 0; i < N; i++)
+        (void)lab_write_quiet(lab, 0, 1);
+    lab_link(lab, 1, 0);
+    cr_assert(lab_until(lab, 60000, lab_equal, NULL) || setindex_count(lab_host(lab, 1)->set) == N);
+    lab_host(lab, 2)->store_stuck = true;
+    lab_link(lab, 2, 0);
+    lab_link(lab, 2, 1);
+    uint64_t before = stats_of(lab, 0).deltas_sent + stats_of(lab, 1).deltas_sent;
+    lab_run(lab, 25000);
+    uint64_t sent = stats_of(lab, 0).deltas_sent + stats_of(lab, 1).deltas_sent - before;
+    cr_assert_leq(sent, NET_STORING_MAX + 2 * NET_WINDOW_MIN, "%zu deltas were sent to a store that keeps %d", (size_t)sent, NET_STORING_MAX);
+    cr_assert_geq(sent, NET_STORING_MAX / 2, "%zu deltas were sent", (size_t)sent);
+    lab_free(lab);
+}
+
 #ifndef __SANITIZE_ADDRESS__ /* 20,000 signed deltas: too slow there */
 /* More differs than may wait to be asked for: the session pauses, its queue stays bounded, and what was found once is not
  * looked for again when it goes on. */
