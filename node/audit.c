@@ -7,6 +7,7 @@
 #include "crdt/alloc.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,8 @@ void audit_run(struct audit *a, const struct store *store)
         return;
     compare_items(a);
     a->sums = a->missing + a->extra == 0 && !same_sums(a->live, a->disk);
+    (void)snprintf(a->text, sizeof a->text, "%zu deltas were missing, %zu too many%s", a->missing, a->extra,
+                   a->sums ? ", sums were wrong" : "");
 }
 
 bool audit_differs(const struct audit *a)

@@ -13,12 +13,13 @@ struct audit {
     enum err err;                /* the store cannot be read: the rest says nothing */
     size_t missing, extra;       /* items of the store that the index lacks; the other way round */
     bool sums;                   /* the same items, but other sums */
+    char text[96];               /* what differs, in words */
 };
 
 struct audit *audit_new(const struct setindex *live);
 void audit_free(struct audit *a); /* NULL is fine */
 /* Two microseconds an item, and as much memory again as the index while it lasts. Any thread. */
 void audit_run(struct audit *a, const struct store *store);
-bool audit_differs(const struct audit *a);
+bool audit_differs(const struct audit *a); /* false where the store cannot be read */
 
 #endif

@@ -268,15 +268,13 @@ static void refuse_waiting(struct node *n)
 /* No job ran beside it, so nothing may differ. What the disk says holds in any case. */
 static void audited(struct node *n, const struct audit *a)
 {
-    char text[128];
     n->stats.audits += a->err == ERR_OK;
+    n->stats.audits_bad += audit_differs(a);
     if (a->err != ERR_OK)
         note(n, 0, "the set of deltas cannot be read for its audit", err_text(a->err));
-    if (a->err != ERR_OK || !audit_differs(a))
+    if (!audit_differs(a))
         return;
-    n->stats.audits_bad++;
-    (void)snprintf(text, sizeof text, "%zu deltas were missing, %zu too many%s", a->missing, a->extra, a->sums ? ", sums were wrong" : "");
-    note(n, 0, "the index of deltas differed from the disk and was replaced", text);
+    note(n, 0, "the index of deltas differed from the disk and was replaced", a->text);
     setindex_swap(n->set, a->disk);
     net_input(n->net, &(struct net_event){.kind = NET_SYNC_NOW, .clock_ms = n->clock_ms}, n->now_ms);
 }
