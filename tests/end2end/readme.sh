@@ -13,7 +13,7 @@ export SOUK_BUILD=$build
 
 # blocks: C lines are commands, O lines the output expected after them.
 awk '/^```console$/ { on = 1; next } /^```$/ { on = 0 } on { if (sub(/^\$ /, "")) print "C" $0; else print "O" $0 }' README.md |
-    sed "s|/var/lib/souk|$work/souk|g; s|\$PWD/build|$build|g; s|/tmp/catalogue|$work/catalogue|g" >"$work/script"
+    sed "s|/var/lib/souk|$work/souk|g; s|\$PWD/build|$build|g; s|/tmp/catalogue|$work/catalogue|g; s|/tmp/receipt|$work/receipt|g" >"$work/script"
 [[ $(grep -c '^C' "$work/script") -ge 15 ]] || fail "the README has $(grep -c '^C' "$work/script") commands"
 ! grep -q '^C' <(sed '1,/^## Five minutes/d' README.md | grep '^    \$ ') || fail "a command outside of a console block"
 
@@ -55,7 +55,7 @@ check() {
     for ((i = 0; i < 50; i++)); do
         run "$1"
         compare "$work/got" && return 0
-        [[ $1 == *"souk search"* || $1 == *"souk status"* || $1 == "curl -s http"* ]] || break
+        [[ $1 == *"souk search"* || $1 == *"souk status"* || $1 == "curl -s http"* || $1 == *" invoke "* ]] || break
         sleep 0.2
     done
     echo "\$ $1"
