@@ -225,7 +225,8 @@ static void put_first_words(struct buf *out)
 
 static void put_case(struct buf *out, const struct cli_verb *v)
 {
-    buf_printf(out, "    '%s')\n        words=\"", v->words);
+    /* A verb that is a group as well keeps the group's words. */
+    buf_printf(out, "    '%s')\n        words=\"%s", v->words, strchr(v->words, ' ') == NULL ? "$words " : "");
     for (const struct cli_option *o = v->options; o != NULL && o->name != NULL; o++)
         buf_printf(out, "%s%s ", strlen(o->name) == 1 ? "-" : "--", o->name);
     if (strncmp(v->args, "KIND", 4) == 0)

@@ -311,6 +311,8 @@ static enum cli_exit run_scanned(struct scan *s)
 {
     if (!scan_all(s))
         return CLI_USAGE;
+    if (s->cli->verb == NULL && s->word_count == 1)
+        s->cli->verb = find_verb(s->words[0], NULL); /* a group that is a verb as well */
     if (s->help)
         return show_help(s);
     if (s->cli->verb == NULL && s->word_count > 0) {

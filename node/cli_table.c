@@ -207,7 +207,8 @@ static const struct cli_verb verbs[] = {
     {"deploy", "ID|NAME [-- COMMAND...]", 1, 257, deploy_options, "Let this node run a program for a model or an agent.",
      "The program gets the input on stdin and gives its answer on stdout, in a sandbox without network: /usr read-only, what is "
      "mounted, a private /tmp. It and the files it is mounted are opened and hashed now; if one changes, invokes fail as setup until it is "
-     "deployed again. Defaults: JSON in and out, 256 MB, 10 s. Exit status 5 where this machine lacks what the sandbox needs.",
+     "deployed again. Defaults: JSON in and out, 256 MB, 10 s. Exit status 5 where this machine lacks what the sandbox needs. "
+     "See also souk deploy ls and souk deploy rm.",
      cli_deploy},
     {"deploy ls", "", 0, 0, NULL, "What is deployed on this node.", NULL, cli_deploy_ls},
     {"deploy rm", "ID|NAME", 1, 1, NULL, "End a deployment and what runs of it.", NULL, cli_deploy_rm},

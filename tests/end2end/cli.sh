@@ -18,7 +18,16 @@ try 2 'a command is missing; souk --help'
 try 2 'unknown command "statsu"; did you mean "souk status"\?' statsu
 try 2 'unknown command "peer ad"; did you mean "souk peer add"\?' peer ad x
 try 2 'souk peer wants a command after it' peer
-try 2 'unknown command "deploy"' deploy
+try 2 'unknown command "deplyo"; did you mean "souk deploy"\?' deplyo
+try 2 'an argument is missing; usage: souk deploy ID\|NAME' deploy
+try 2 'a command is missing: souk deploy NAME' deploy x
+try 2 '--mount wants FROM:TO' deploy x --mount a -- cat
+try 2 '--env wants NAME=VALUE' deploy --env a x -- cat
+try 2 '--memory wants a number from 1' deploy --memory 0 x -- cat
+try 2 '--timeout wants a number of seconds' invoke x --timeout soon
+try 2 'a blob is named by the 64 hex digits' pull x
+try 6 'is not a receipt that holds' receipt verify /dev/null
+try 1 'cannot read /nonexistent' receipt verify /nonexistent
 try 2 'unknown option --limt; did you mean --limit\?' ls model --limt 3
 try 2 'unknown option -x' status -x
 try 2 '--dir wants D after it' status --dir
@@ -69,9 +78,9 @@ while read -r verb; do grep -q "^\.It Cm $verb" "$work/souk.1" || fail "the man 
 complete() { # WORD...: what bash would offer for the last one
     bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _souk; printf "%s\n" "${COMPREPLY[@]}"' "$work/completion" "$@"
 }
-complete souk sta | grep -qx status || fail "completion of a verb"
-complete souk peer un | grep -qx unban || fail "completion of a second word"
-complete souk ls model --li | grep -qx -- --limit || fail "completion of an option"
+complete souk sta | grep -x status >/dev/null || fail "completion of a verb"
+complete souk peer un | grep -x unban >/dev/null || fail "completion of a second word"
+complete souk ls model --li | grep -x -- --limit >/dev/null || fail "completion of an option"
 [[ $("$souk" version) == "souk "* ]] || fail "version"
 
 say "settings without a node"
