@@ -38,6 +38,7 @@
 #define NET_BEAT_MS         1000        /* heartbeat, jittered by a fifth                           */
 #define NET_PRUNE_MS        60000       /* back-off of PRUNE                                        */
 #define NET_SETTLED_MS      30000       /* a session is not closed for another before               */
+#define NET_PROBE_MS        60000       /* one more is dialed, jittered: two overlays find each other */
 #define NET_QUIET_MS        2000        /* a PING unanswered for this long: not counted on          */
 #define NET_IDS_MS          40          /* ids to a peer that wants no more leave within 50 ms      */
 #define NET_LATE_MS         100         /* an id without its delta: ask                             */
@@ -156,6 +157,7 @@ struct peer {
     bool pinned, self;
     bool crowded;               /* it had no free link the last time */
     bool proved;                /* there was a session with this key */
+    bool probed;                /* dialed though no link is missing */
     uint64_t banned_until_ms;   /* UINT64_MAX: by the operator */
     bool expelled;              /* its key was removed from the mesh */
     int64_t score;
@@ -181,6 +183,7 @@ struct link {
     struct peer *peer;          /* once proved; or the row that was dialed */
     bool outbound, local;       /* local: the other end is on a loopback address */
     bool full;                  /* one too many: PEERS, then CLOSE */
+    bool probe;                 /* dialed though no link was missing */
     bool lost;                  /* the rim has closed it already */
     bool ended;                 /* told everybody; what is in `out` still leaves */
     uint64_t dial;
@@ -329,7 +332,7 @@ struct net {
     size_t stranger_count;
     struct buf application;     /* of a newcomer; empty: none */
     bool wide;                  /* more peers are known than a full mesh may have */
-    uint64_t beat_ms;
+    uint64_t beat_ms, probe_ms;
     struct buf late, again;     /* struct late, each by increasing due_ms */
     struct net_stats stats;
 };

@@ -162,6 +162,12 @@ static void drop_passive(struct net *n, struct peer *p)
         book_remove(n, p);
 }
 
+/* So many dials may fail before an address gives way: a network that is cut in two may be whole again. */
+static unsigned patience(const struct peer *p)
+{
+    return peer_proven(p) ? 20 : p->proved ? 5 : 0;
+}
+
 /* One that cannot be reached, else one of the source that told most, if that is more than the newcomer's told. */
 static struct peer *passive_to_drop(struct net *n, const struct key *source)
 {
@@ -169,7 +175,7 @@ static struct peer *passive_to_drop(struct net *n, const struct key *source)
     size_t most = passive_from(n, source) + 1;
     for (size_t i = 0; i < n->book_count; i++) {
         struct peer *p = n->book[i];
-        if (peer_passive(p) && forgettable(n, p) && p->fails > (p->proved ? 5u : 0u) && (worst == NULL || p->fails > worst->fails))
+        if (peer_passive(p) && forgettable(n, p) && p->fails > patience(p) && (worst == NULL || p->fails > worst->fails))
             worst = p;
     }
     for (size_t i = 0; i < n->book_count && (worst == NULL || worst->fails == 0); i++) {

@@ -192,6 +192,7 @@ static void connected(struct net *n, const struct net_event *e)
     (void)snprintf(l->addr, sizeof l->addr, "%s", e->addr != NULL ? e->addr : p->addr);
     l->local = addr_classify(l->addr) == ADDR_LOOPBACK;
     l->peer = p;
+    l->probe = p->probed;
     l->dial = e->dial;
     p->dial_ms = n->now_ms + NET_HANDSHAKE_MS + 1; /* the handshake's deadline comes first */
 }

@@ -118,6 +118,7 @@ void overlay_look(struct net *n)
     if (!n->wide && known > NET_FULL_MESH) {
         n->wide = true;
         n->beat_ms = n->now_ms + net_jitter(n, NET_BEAT_MS);
+        n->probe_ms = n->now_ms + net_jitter(n, NET_PROBE_MS);
         net_log(n, 2, "%zu peers are known: from now on an overlay instead of a full mesh", known);
     } else if (n->wide && known <= NET_FULL_MESH_LEAVE) {
         n->wide = false;
@@ -213,6 +214,27 @@ static void mend_links(struct net *n)
     }
 }
 
+/* PROTOCOL 4.11: About every minute it dials one more that it has no session with, and closes that link again after 30 s where it has more than 6. */
+static void probe(struct net *n)
+{
+    struct peer *p = n->now_ms >= n->probe_ms && links_up(n) >= NET_DEGREE ? draw_peer(n) : NULL;
+    if (p == NULL)
+        return;
+    n->probe_ms = n->now_ms + net_jitter(n, NET_PROBE_MS);
+    book_dial(n, p);
+    p->probed = true;
+}
+
+static void end_probes(struct net *n)
+{
+    for (size_t i = 0; i < n->link_count && links_up(n) > NET_DEGREE; i++) {
+        struct link *l = n->links[i];
+        assert(!l->probe || l->outbound);
+        if (l->probe && link_up(l) && !l->peer->pinned && n->now_ms >= l->up_ms + NET_SETTLED_MS)
+            link_close(n, l, REASON_BYE, NULL);
+    }
+}
+
 static bool closes_before(const struct link *a, const struct link *b)
 {
     if (a->peer->score != b->peer->score)
@@ -255,5 +277,7 @@ void overlay_tick(struct net *n)
         return;
     mend_eager(n);
     mend_links(n);
+    probe(n);
+    end_probes(n);
     shed(n);
 }

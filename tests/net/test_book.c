@@ -157,7 +157,7 @@ Test(book, peers_that_proved_themselves_give_way_to_no_address_that_is_told)
         char key[ID_HEX_SIZE];
         struct key k = key_of(5000 + i);
         key_hex(key, &k);
-        buf_printf(&text, "%s 198.51.%u.1:7000 20 0 1 %064d 0\n", key, (unsigned)i, 0);
+        buf_printf(&text, "%s 198.51.%u.1:7000 20 0 1 %064d 0\n", key, (unsigned)i, 7);
     }
     net_book_load(net_of(lab), buf_view(&text), 0);
     cr_assert_eq(passive(lab), NET_PASSIVE_MAX);
@@ -174,6 +174,32 @@ Test(book, peers_that_proved_themselves_give_way_to_no_address_that_is_told)
     lab_free(lab);
 }
 
+Test(book, an_address_that_cannot_be_reached_gives_way)
+{
+    struct lab *lab = lab_new(1, 11);
+    struct mole m;
+    char addr[32];
+    mole_open(&m, lab, 300);
+    for (uint64_t i = 0; i < NET_PASSIVE_MAX; i++) {
+        struct key key = key_of(7000 + i);
+        struct peer *p = book_claim(net_of(lab), NULL, &key);
+        p->proved = true;
+        (void)snprintf(p->addr, sizeof p->addr, "198.51.%u.1:7000", (unsigned)i);
+    }
+    tell(&m, 1, "203.0.113.1:7000");
+    cr_assert_null(row(lab, 1));
+    for (unsigned fails = 1; fails <= 6; fails++) {
+        row(lab, 7007)->fails = fails;
+        (void)snprintf(addr, sizeof addr, "203.0.%u.1:7000", fails);
+        tell(&m, fails, addr);
+        cr_assert_eq(row(lab, fails) != NULL, fails == 6);
+    }
+    cr_assert_null(row(lab, 7007));
+    cr_assert_eq(passive(lab), NET_PASSIVE_MAX);
+    mole_close(&m);
+    lab_free(lab);
+}
+
 Test(book, a_bad_score_is_not_got_rid_of_by_filling_the_book)
 {
     struct lab *lab = lab_new(1, 5);
@@ -183,6 +209,7 @@ Test(book, a_bad_score_is_not_got_rid_of_by_filling_the_book)
     book_score(net_of(lab), p, NET_SCORED_WRONG_ID);
     mole_close(&bad);
     lab_run(lab, 100);
+    p->seen_ms = 0; /* the longest unseen of all */
     for (uint64_t i = 0; i < 2 * NET_BOOK_MAX; i++) {
         struct key key = key_of(9000 + i);
         cr_assert(book_claim(net_of(lab), NULL, &key) != NULL);

@@ -41,7 +41,7 @@ static void crowd_run(struct crowd *c, uint64_t ms)
         lab_run(c->lab, step);
         for (size_t i = 0; i < c->count; i++) {
             mole_read(&c->mole[i]);
-            if (step == 20000 && !c->mole[i].closed)
+            if (lab_now(c->lab) / 20000 != (lab_now(c->lab) - step) / 20000 && !c->mole[i].closed)
                 mole_say(&c->mole[i], &(struct wire_message){.type = WIRE_PONG});
         }
         lab_run(c->lab, 0);
@@ -278,7 +278,11 @@ Test(overlay, a_missing_id_grafts_its_link_back_once_the_back_off_is_over)
     cr_assert_eq(c.mole[a].got[WIRE_IWANT], 1);
     cr_assert_eq(c.mole[a].got[WIRE_GRAFT], 0, "60 s of back-off after PRUNE");
     push(&c, a, &item.id, &bundle);
-    crowd_run(&c, 61000);
+    for (size_t i = 0; i < c.count; i++)
+        c.mole[i].answers = true;
+    for (int i = 0; i < 610; i++)
+        crowd_run(&c, 100);
+    cr_assert_eq(total(&c, WIRE_GRAFT), 0);
     buf_reset(&bundle);
     item = mole_bundle(&c.mole[a], 3, &bundle);
     offer(&c, a, &item);
@@ -315,6 +319,8 @@ Test(overlay, a_graft_within_its_back_off_is_answered_and_costs_nothing)
     struct crowd c;
     crowd_open(&c, 11, CROWD);
     size_t last = CROWD - 1;
+    for (size_t i = 0; i < lab_host(c.lab, 0)->net->book_count; i++)
+        lab_host(c.lab, 0)->net->book[i]->pinned = true; /* so that none is closed for being one too many */
     cr_assert_eq(c.mole[last].got[WIRE_PRUNE], 1, "12 are sent whole deltas already");
     for (int i = 0; i < 30; i++)
         mole_say(&c.mole[last], &(struct wire_message){.type = WIRE_GRAFT});
@@ -323,11 +329,19 @@ Test(overlay, a_graft_within_its_back_off_is_answered_and_costs_nothing)
     cr_assert_eq(c.mole[last].got[WIRE_CLOSE], 0);
     cr_assert_eq(info_of(&c, last).score, 0);
     cr_assert_not(info_of(&c, last).sent_whole);
-    prune(&c, 0, WIRE_PRUNE_YOURS, 60);
     crowd_run(&c, 61000);
     mole_say(&c.mole[last], &(struct wire_message){.type = WIRE_GRAFT});
     crowd_run(&c, 10);
-    cr_assert(info_of(&c, last).sent_whole, "a place is free and the back-off is over");
+    cr_assert_not(info_of(&c, last).sent_whole, "the back-off is over, but no place is free");
+    prune(&c, 0, WIRE_PRUNE_YOURS, 60);
+    mole_say(&c.mole[last], &(struct wire_message){.type = WIRE_GRAFT});
+    crowd_run(&c, 10);
+    cr_assert_not(info_of(&c, last).sent_whole, "a place is free, but the back-off is not over");
+    crowd_run(&c, 61000);
+    mole_say(&c.mole[last], &(struct wire_message){.type = WIRE_GRAFT});
+    crowd_run(&c, 10);
+    cr_assert(info_of(&c, last).sent_whole);
+    cr_assert_eq(c.mole[last].got[WIRE_CLOSE], 0);
     crowd_close(&c);
 }
 
@@ -346,6 +360,13 @@ Test(overlay, a_node_that_is_refused_asks_another_and_not_the_same_again)
     cr_assert_eq(pushers(&c), NET_EAGER_IN);
     for (size_t i = 0; i < c.count; i++)
         cr_assert_eq(c.mole[i].got[WIRE_GRAFT], info_of(&c, i).sends_whole, "none of those that refused");
+    struct buf bundle = {0};
+    struct item item = mole_bundle(&c.mole[0], 2, &bundle);
+    offer(&c, 0, &item);
+    crowd_run(&c, 200);
+    cr_assert_eq(c.mole[0].got[WIRE_IWANT], 1);
+    cr_assert_eq(c.mole[0].got[WIRE_GRAFT], 0, "nor for a missing id");
+    buf_close(&bundle);
     crowd_close(&c);
 }
 
@@ -437,29 +458,109 @@ Test(overlay, a_pinned_link_is_never_closed_for_another)
     crowd_close(&c);
 }
 
+/* A book with hosts first..last, each with a score that proves something. */
+static void give_book(struct lab *lab, size_t first, size_t last)
+{
+    struct buf book = {0};
+    buf_put_str(&book, "souk peers 1\n");
+    for (size_t i = first; i <= last; i++) {
+        char key[ID_HEX_SIZE];
+        key_hex(key, &lab_host(lab, i)->identity.key);
+        buf_printf(&book, "%s %s 12 0 1 %064d 0\n", key, lab_host(lab, i)->addr, 0);
+    }
+    net_book_load(lab_host(lab, 0)->net, buf_view(&book), 0);
+    buf_close(&book);
+}
+
 /* Eclipse of a newcomer: strangers take every place before it has dialed anybody. */
 Test(overlay, own_dials_are_made_however_many_strangers_came_first)
 {
     struct lab *lab = lab_new(3, 18);
     struct crowd c = {.lab = lab, .count = NET_LINKS_MAX};
-    struct buf book = {0};
-    for (size_t i = 1; i < 3; i++) {
-        char key[ID_HEX_SIZE], nobody[ID_HEX_SIZE];
-        struct key none = {{0}};
-        key_hex(key, &lab_host(lab, i)->identity.key);
-        key_hex(nobody, &none);
-        buf_printf(&book, "%s%s %s 12 0 1 %s 0\n", i == 1 ? "souk peers 1\n" : "", key, lab_host(lab, i)->addr, nobody);
-        lab_host(lab, i)->listening = false;
-    }
     for (size_t i = 0; i < c.count; i++)
         mole_open(&c.mole[i], lab, 300 + i);
     cr_assert_eq(lab_up_links(lab, 0), NET_LINKS_MAX);
-    net_book_load(lab_host(lab, 0)->net, buf_view(&book), 0);
-    lab_host(lab, 1)->listening = lab_host(lab, 2)->listening = true;
+    give_book(lab, 1, 2);
     crowd_run(&c, 6000);
     cr_assert(lab_linked(lab, 0, 1) && lab_linked(lab, 0, 2), "two own dials at least");
     crowd_run(&c, 100000);
     cr_assert(lab_linked(lab, 0, 1) && lab_linked(lab, 0, 2), "and they are kept");
-    buf_close(&book);
+    crowd_close(&c);
+}
+
+static size_t dialed_links(struct lab *lab)
+{
+    const struct net *n = lab_host(lab, 0)->net;
+    size_t count = 0;
+    for (size_t i = 0; i < n->link_count; i++)
+        count += link_up(n->links[i]) && n->links[i]->outbound;
+    return count;
+}
+
+/* Two overlays that lost each other, each with all the links that it seeks. */
+Test(overlay, one_more_is_dialed_about_every_minute_and_let_go_again)
+{
+    struct lab *lab = lab_new(9, 19);
+    struct crowd c = {.lab = lab, .count = CROWD};
+    lab_down(lab, 0);
+    lab_host(lab, 0)->config.advertise[0] = 0; /* nobody dials it */
+    lab_up(lab, 0);
+    for (size_t i = 0; i < c.count; i++)
+        mole_open(&c.mole[i], lab, 300 + i);
+    for (size_t i = 5; i < 9; i++)
+        lab_host(lab, i)->listening = false; /* the other half, out of reach */
+    give_book(lab, 1, 8);
+    crowd_run(&c, 40000);
+    size_t before = lab_host(lab, 0)->dials;
+    cr_assert_geq(dialed_links(lab), NET_OUTBOUND_MIN);
+    crowd_run(&c, 200000);
+    size_t dials = lab_host(lab, 0)->dials - before;
+    cr_assert(dials >= 2 && dials <= 5, "%zu", dials);
+    for (size_t i = 5; i < 9; i++)
+        lab_host(lab, i)->listening = true;
+    bool met = false;
+    for (int i = 0; i < 100 && !met; i++) {
+        crowd_run(&c, 1000);
+        for (size_t k = 5; k < 9; k++)
+            met |= lab_linked(lab, 0, k);
+    }
+    cr_assert(met, "found again");
+    crowd_run(&c, 100000);
+    cr_assert_leq(lab_up_links(lab, 0), NET_DEGREE_HIGH + 1);
+    crowd_close(&c);
+}
+
+Test(overlay, a_newcomer_is_told_of_those_who_were_here_before)
+{
+    struct lab *lab = lab_new(2, 20);
+    struct crowd c = {.lab = lab, .count = CROWD};
+    for (size_t i = 0; i < c.count; i++)
+        mole_open(&c.mole[i], lab, 300 + i); /* they have no addresses */
+    lab_link(lab, 1, 0);
+    crowd_run(&c, 100);
+    cr_assert(lab_linked(lab, 0, 1));
+    lab_down(lab, 1);
+    crowd_run(&c, 100);
+    struct mole late;
+    mole_open(&late, lab, 400);
+    cr_assert_eq(late.got[WIRE_PEERS], 1);
+    mole_close(&late);
+    crowd_close(&c);
+}
+
+Test(overlay, a_dialer_without_a_place_remembers_it_until_it_gets_one)
+{
+    struct lab *lab = lab_new(2, 21);
+    struct crowd c = {.lab = lab, .count = NET_LINKS_MAX};
+    for (size_t i = 0; i < c.count; i++)
+        mole_open(&c.mole[i], lab, 300 + i);
+    lab_link(lab, 1, 0);
+    crowd_run(&c, 500);
+    const struct peer *p = lab_host(lab, 1)->net->book[0];
+    cr_assert(p->crowded && p->link == NULL);
+    cr_assert_geq(p->next_dial_ms, lab_now(lab) + 10000);
+    crowd_run(&c, 60000);
+    cr_assert(lab_linked(lab, 1, 0), "links that settled made room");
+    cr_assert_not(p->crowded);
     crowd_close(&c);
 }

@@ -11,7 +11,7 @@
 #define CROWD_HOSTS_MAX  4000
 #define CROWD_SEEDS      5        /* hosts whose addresses everybody is given ... */
 #define CROWD_GIVEN      2        /* ... so many of them                          */
-#define CROWD_PHASES     2
+#define CROWD_PHASES     3        /* failing links; and churn; and halves that lost each other */
 #define CROWD_SETTLED_MS 10000    /* after a start a host is not measured         */
 #define CROWD_NEVER      UINT32_MAX
 
@@ -37,7 +37,8 @@ struct crowd_outcome {
     char failure[256];
     struct crowd_phase phase[CROWD_PHASES];
     uint64_t links, least_links, most_links, least_outbound, eager_in; /* when the first phase begins; eager_in in all */
-    uint64_t most_book, settled_ms;       /* rows of one book; until all sets were equal, after the end */
+    uint64_t most_book, settled_ms;       /* rows of one book; until all sets were equal, after the last fault */
+    uint64_t joined_ms;                   /* ... after the halves could reach each other again */
     uint64_t handshakes, events, stalled, live; /* stalled of live connections when the first phase begins */
 };
 void crowd_run(const struct crowd_config *config, struct crowd_outcome *out);
@@ -102,7 +103,7 @@ struct crowd {
     size_t delta_count;
     uint32_t *took;                       /* [delta * nodes + host]: ms, or CROWD_NEVER */
     unsigned phase;
-    bool writing, failing, churning;
+    bool writing, failing, churning, split, orphaned; /* orphaned: without the hosts that all were given */
 };
 void crowd_at(struct crowd *c, uint64_t at, struct sim_event e);
 void crowd_fail(struct crowd *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -127,6 +128,8 @@ void crowd_closed(struct crowd *c, const struct sim_event *e);
 void crowd_host_gone(struct crowd *c, uint32_t host);
 void crowd_stall(struct crowd *c);        /* every second: some connections fall silent */
 void crowd_mend(struct crowd *c, const struct sim_event *e);
+void crowd_split(struct crowd *c);        /* from now on nothing passes between the halves */
+void crowd_join(struct crowd *c);
 void crowd_conn_free(struct crowd_conn *conn);
 
 #endif

@@ -53,6 +53,12 @@ void crowd_conn_free(struct crowd_conn *conn)
     free(conn);
 }
 
+/* Even and odd hosts, while they are split. */
+static bool apart(const struct crowd *c, uint32_t a, uint32_t b)
+{
+    return c->split && a % 2 != b % 2;
+}
+
 /* ---- ending ----------------------------------------------------------------------------------------------------- */
 
 static void side_down(struct crowd *c, struct crowd_conn *k, unsigned side)
@@ -68,6 +74,10 @@ void crowd_closed(struct crowd *c, const struct sim_event *e)
     struct crowd_conn *k = c->conns[e->conn];
     if (!k->open[e->side])
         return;
+    if (apart(c, k->host[0], k->host[1])) {
+        crowd_at(c, c->now + 1000, *e);
+        return;
+    }
     side_down(c, k, e->side);
     crowd_host_input(c, &c->hosts[k->host[e->side]],
                      (struct net_event){.kind = NET_CLOSED, .conn = number_of(e->conn, e->side)});
@@ -215,7 +225,7 @@ static uint64_t conn_new(struct crowd *c, uint32_t from, uint32_t to)
 void crowd_connect(struct crowd *c, const struct sim_event *e)
 {
     struct crowd_host *from = &c->hosts[e->host], *to = &c->hosts[e->other];
-    bool silent = c->failing && sim_chance(&c->links, 10 * c->config.failing_percent);
+    bool silent = apart(c, e->host, e->other) || (c->failing && sim_chance(&c->links, 10 * c->config.failing_percent));
     if (!to->up || silent) {
         struct sim_event refused = *e;
         refused.kind = SIM_REFUSED;
@@ -248,6 +258,8 @@ void crowd_stall(struct crowd *c)
 void crowd_mend(struct crowd *c, const struct sim_event *e)
 {
     struct crowd_conn *k = c->conns[e->conn];
+    if (apart(c, k->host[0], k->host[1]))
+        return;
     k->stalled = false;
     bool breaks = sim_chance(&c->links, 500);
     for (unsigned side = 0; side < 2; side++) {
@@ -257,5 +269,23 @@ void crowd_mend(struct crowd *c, const struct sim_event *e)
         } else {
             arm(c, e->conn, side);
         }
+    }
+}
+
+void crowd_split(struct crowd *c)
+{
+    c->split = true;
+    for (uint64_t id = 0; id < c->conn_count; id++)
+        if (apart(c, c->conns[id]->host[0], c->conns[id]->host[1]))
+            c->conns[id]->stalled = true;
+}
+
+void crowd_join(struct crowd *c)
+{
+    c->split = false;
+    for (uint64_t id = 0; id < c->conn_count; id++) {
+        c->conns[id]->stalled = false;
+        arm(c, id, 0);
+        arm(c, id, 1);
     }
 }

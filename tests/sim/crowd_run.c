@@ -1,7 +1,7 @@
 /*
  * The course of a crowd and what is measured: everybody starts from a few addresses; deltas while links fail; deltas while
- * hosts come and go as well; then quiet, until all sets are equal. The bounds of MESH are asserted by the caller's eye
- * on the outcome: this file only counts, and fails where a delta does not reach everybody.
+ * hosts come and go as well; quiet, until all sets are equal; then the crowd is cut in halves, and must find together
+ * again. This file counts, and fails where a delta does not reach everybody; crowd_main.c judges the rest.
  */
 #include "crdt/alloc.h"
 #include "tests/lib/gen.h"
@@ -17,6 +17,7 @@
 #define PAUSE_MS   30000         /* after each phase: what is late still counts       */
 #define PHASE_MS   60000
 #define EQUAL_MS   180000        /* in the end all sets must be equal within this     */
+#define SPLIT_MS   150000        /* how long the halves cannot reach each other       */
 
 void crowd_at(struct crowd *c, uint64_t at, struct sim_event e)
 {
@@ -149,7 +150,6 @@ static void look_at_links(struct crowd *c)
         for (size_t k = 0; k < rows && k < 256; k++) {
             links += p[k].state == PEER_UP;
             outbound += p[k].state == PEER_UP && p[k].outbound;
-            o->eager_in += p[k].state == PEER_UP && p[k].sends_whole;
         }
         o->links += links;
         o->least_links = links < o->least_links ? links : o->least_links;
@@ -162,6 +162,19 @@ static void look_at_links(struct crowd *c)
         o->stalled += c->conns[i]->open[0] && c->conns[i]->open[1] && c->conns[i]->stalled;
     o->live = c->live;
     free(p);
+}
+
+static uint64_t count_eager(struct crowd *c)
+{
+    struct net_peer_info *p = mem_calloc(256, sizeof *p);
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < c->config.nodes; i++) {
+        size_t rows = c->hosts[i].up ? net_peers(c->hosts[i].net, p, 256) : 0;
+        for (size_t k = 0; k < rows && k < 256; k++)
+            count += p[k].state == PEER_UP && p[k].sends_whole;
+    }
+    free(p);
+    return count;
 }
 
 static int by_value(const void *a, const void *b)
@@ -221,20 +234,37 @@ static void run_phase(struct crowd *c, unsigned index)
 static bool all_equal(const struct crowd *c)
 {
     for (uint32_t i = 0; i < c->config.nodes; i++)
-        if (!c->hosts[i].up || setindex_count(c->hosts[i].set) != c->delta_count)
+        if (!c->hosts[i].up ? i >= CROWD_SEEDS || !c->orphaned : setindex_count(c->hosts[i].set) != c->delta_count)
             return false;
     return true;
 }
 
-static void settle(struct crowd *c)
+static void settle(struct crowd *c, uint64_t *took, const char *after)
 {
     uint64_t began = c->now;
     c->failing = c->churning = false;
     while (c->out->failure[0] == 0 && !all_equal(c) && c->now < began + EQUAL_MS)
         run_until(c, c->now + 1000);
-    c->out->settled_ms = c->now - began;
+    *took = c->now - began;
     if (!all_equal(c))
-        crowd_fail(c, "a delta did not reach every host within %u s after the last fault", EQUAL_MS / 1000);
+        crowd_fail(c, "a delta did not reach every host within %u s after %s", EQUAL_MS / 1000, after);
+}
+
+/* The hosts that everybody was given are gone for good; what is left is cut in halves until each has all the links that it
+ * seeks, and writes on. Nobody is told of the other half when it can be reached again. */
+static void run_split(struct crowd *c)
+{
+    c->phase = 2;
+    c->orphaned = true;
+    for (uint32_t i = 0; i < CROWD_SEEDS; i++)
+        crowd_host_crash(c, &c->hosts[i]);
+    crowd_split(c);
+    c->writing = true;
+    crowd_at(c, c->now, (struct sim_event){.kind = SIM_WRITE});
+    run_until(c, c->now + SPLIT_MS);
+    c->writing = false;
+    crowd_join(c);
+    settle(c, &c->out->joined_ms, "the halves could reach each other again");
 }
 
 /* ---- life --------------------------------------------------------------------------------------------------------- */
@@ -289,10 +319,13 @@ void crowd_run(const struct crowd_config *config, struct crowd_outcome *out)
     run_until(c, FORM_MS);
     look_at_links(c);
     run_phase(c, 0);
+    out->eager_in = count_eager(c);
     c->churning = config->churn_percent > 0;
     crowd_at(c, c->now, (struct sim_event){.kind = SIM_CRASH});
     run_phase(c, 1);
-    settle(c);
+    settle(c, &out->settled_ms, "the last fault");
+    if (out->failure[0] == 0)
+        run_split(c);
     out->handshakes = sum_stats(c, &bytes).sessions_dialed;
     out->ok = out->failure[0] == 0;
     crowd_close(c);
