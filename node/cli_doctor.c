@@ -247,6 +247,7 @@ enum cli_exit cli_doctor(struct cli *c)
     }
     check_clock(&d);
     check_files(&d);
+    doctor_sandbox(&d);
     if (d.running) {
         check_node(&d);
         check_listeners(&d);

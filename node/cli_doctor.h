@@ -39,4 +39,7 @@ struct probe {
 /* Connects to all of them at once. n <= PROBES_MAX. */
 void probe_all(struct probe *list, size_t n);
 
+/* The layers of the sandbox, as seen from this process. */
+void doctor_sandbox(struct doctor *d);
+
 #endif

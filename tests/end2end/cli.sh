@@ -235,5 +235,6 @@ on 3 writer rm model by-token "$other" --restate || fail "writer rm"
 [[ $(code 3 PATCH "/models/$entry" -H 'X-Souk-As: other' -d '{"version":"10"}') == 403 ]] || fail "a writer that was removed"
 [[ $(stat -c %a "$work/3/admin.sock") == 600 ]] || fail "the admin socket is open to others"
 on 3 log debug || fail "log"
-on 3 doctor | grep -q '^ok *directory' || fail "doctor"
+on 3 doctor >"$work/doctor" || fail "doctor"
+grep -q '^ok *directory' "$work/doctor" && grep -qE '^(ok|warn) +sandbox +(layers seen to work|no layer)' "$work/doctor" || fail "doctor: $(cat "$work/doctor")"
 stop 3
