@@ -9,6 +9,7 @@
 #define SOUK_NET_ENGINE_H
 
 #include "net/conn.h"
+#include "net/fair.h"
 #include "net/net.h"
 #include "net/recent.h"
 #include "net/recon.h"
@@ -210,6 +211,8 @@ struct link {
     uint64_t out_refused_ms;    /* until then its GRAFT is refused */
     /* fetch */
     struct idqueue ask;         /* ids to ask of this peer */
+    struct fair put_off;        /* ... that it pushed and that were not taken */
+    bool put_off_turn;          /* one of those is asked for next */
     size_t asked;               /* ids asked and not answered */
     uint64_t mean_bytes;        /* of its answers */
     uint64_t answered_ms;       /* the last one */

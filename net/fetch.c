@@ -84,6 +84,16 @@ static bool room_to_ask(const struct net *n, const struct link *l)
     return n->storing_count + rows < NET_STORING_MAX && n->storing_bytes + due < NET_STORING_BYTES / 2;
 }
 
+/* PROTOCOL 4.5: What was put off and what was offered or found are asked for in turn, and what was put off author by author: 64 lanes of
+ * 1024 ids for each peer, by a keyed hash of the author. */
+static bool next_to_ask(struct link *l, struct id *out)
+{
+    l->put_off_turn = !l->put_off_turn;
+    if (l->put_off_turn)
+        return fair_pop(&l->put_off, out) || idqueue_pop(&l->ask, out);
+    return idqueue_pop(&l->ask, out) || fair_pop(&l->put_off, out);
+}
+
 static void ask(struct net *n, struct link *l)
 {
     struct buf ids = {0};
@@ -91,7 +101,7 @@ static void ask(struct net *n, struct link *l)
     uint64_t window = window_of(l);
     if (l->asked > window / 2 || n->intake == NET_INTAKE_STOPPED)
         return;
-    while (l->asked < window && room_to_ask(n, l) && idqueue_pop(&l->ask, &id)) {
+    while (l->asked < window && room_to_ask(n, l) && next_to_ask(l, &id)) {
         struct want *w = wants_find(&n->wants, &id);
         if (w == NULL || w->state != WANT_QUEUED)
             continue;
@@ -202,12 +212,30 @@ static void hand_to_store(struct net *n, struct link *l, struct want *w, const s
     net_act(n, &(struct net_action){.kind = NET_STORE, .tag = s->tag});
 }
 
-/* A delta that cannot be taken now stays wanted; nothing is lost, it is pulled later. */
-static void put_off(struct net *n, struct link *l, struct want *w, const struct id *id)
+static bool queue_fairly(struct net *n, struct link *l, struct want *w, const struct key *author)
 {
-    if (w == NULL)
-        (void)fetch_want(n, l, id, WANT_OFFERED);
-    else if (w->state == WANT_ASKED && !queue_on(n, w, l))
+    uint8_t h[8];
+    (void)crypto_shorthash(h, author->b, ID_BYTES, n->wants.secret);
+    if (!fair_push(&l->put_off, get_le64(h), &w->id))
+        return false;
+    wants_set(&n->wants, w, WANT_QUEUED, l->id);
+    return true;
+}
+
+/* A delta that cannot be taken now stays wanted and is pulled later, fairly by author. What there is no room for even as an
+ * id is found by repair. */
+static void put_off(struct net *n, struct link *l, const struct glance *g)
+{
+    struct want *w = wants_find(&n->wants, &g->item.id);
+    if (w != NULL && w->state != WANT_ASKED) {
+        want_add_holder(w, l->id);
+        return;
+    }
+    if (w == NULL && (n->intake == NET_INTAKE_STOPPED || n->wants.count >= WANTS_MAX / 2))
+        return;
+    if (w == NULL && (w = wants_add(&n->wants, &g->item.id)) == NULL)
+        return;
+    if (!queue_fairly(n, l, w, &g->author))
         next_holder(n, w);
 }
 
@@ -271,7 +299,7 @@ void fetch_delta(struct net *n, struct link *l, const struct wire_message *m)
         return;
     }
     if (!room_to_store(n, m->body.n) || (!answer && !gossip_allows(n, l, &g.author))) {
-        put_off(n, l, w, &m->id);
+        put_off(n, l, &g);
         return;
     }
     if (w == NULL && (w = wants_add(&n->wants, &m->id)) == NULL)

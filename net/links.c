@@ -131,6 +131,7 @@ void link_free(struct link *l)
     buf_close(&l->offers);
     buf_close(&l->dont);
     idqueue_close(&l->ask);
+    fair_close(&l->put_off);
     idqueue_close(&l->serve);
     sync_free(l);
     free(l);

@@ -25,6 +25,8 @@ static void tally(struct mole *m, const struct wire_message *w)
     if (w->type == WIRE_DELTA)
         m->last = w->id;
     if (w->type == WIRE_IWANT)
+        buf_put(&m->wanted, w->ids, w->count * ID_BYTES);
+    if (w->type == WIRE_IWANT)
         m->last = w->ids[w->count - 1];
     if (w->type == WIRE_HELLO)
         conn_up(&m->conn);
@@ -94,6 +96,7 @@ void mole_open(struct mole *m, struct lab *lab, uint64_t number)
 void mole_close(struct mole *m)
 {
     conn_free(&m->conn);
+    buf_close(&m->wanted);
     if (!m->closed)
         lab_raw_close(m->lab, m->raw);
 }

@@ -18,6 +18,7 @@ struct mole {
     size_t got[WIRE_TYPE_END];             /* messages received, by type         */
     size_t got_ids[WIRE_TYPE_END];         /* ids in them                        */
     enum wire_reason reason;               /* of the last CLOSE                  */
+    struct buf wanted;                     /* all ids of IWANT, in order         */
     struct id last;                        /* the id of the last DELTA or IWANT  */
 };
 /* Connects to host 0 as author `number`; goes as far as UP. */
