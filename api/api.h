@@ -81,6 +81,7 @@ struct api_query {
  *   charter -> {"mesh_id","name","founder","admission","about","contact","operators","members","removed","node","keys"}
  *   members -> [{"key","role","standing","by","since","invitation","with"}]
  *   mesh-invite {"expires_s","role","addresses":[..],"as"} -> {"invitation","name","expires_at","addresses"}
+ *   key-will {"old","new"} -> {"will":[base64..]}     key-succeed {"bundles":[base64..],"as"} -> as key-retire
  *   key-retire {"old","new"} -> {"moved":n,"left":n,"failed":[name..]}
  *   charter-set {"fields":{..},"as"}   member-admit {"key","role","as"}   member-remove {"key","only","restate","drop","as"}
  * and these, which the process around it answers: tokens, token-new, token-rm, keys, key-new, key-export, key-import,

@@ -79,7 +79,7 @@ static const struct route routes[] = {
     {HTTP_POST, SHAPE_ADMIN_ACT, 0, "/admin/{verb}", handle_admin, SCOPE_ADMIN, BODY_ADMIN, API_ADMIN_BODY_MAX,
      "do_admin",
      "A verb that changes something: peer-add, peer-rm, peer-ban, peer-unban, charter-set, mesh-invite, member-admit, member-remove, "
-     "token-new, token-rm, key-new, key-export, key-import, key-retire, import, sync, shutdown",
+     "token-new, token-rm, key-new, key-export, key-import, key-retire, key-will, key-succeed, import, sync, shutdown",
      "Anything", JSON, {200, 204, 404, 409, 413, 422}},
 };
 

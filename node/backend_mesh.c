@@ -2,7 +2,7 @@
  * Who is in the mesh, as admin verbs show it: the charter, the members, and how they stand to this node's own keys.
  * Reads the store alone; what an operator changes is backend_members.c's.
  */
-#include "node/backend_mesh.h"
+#include "node/backend_retire.h"
 
 #include "crdt/alloc.h"
 #include "node/jsonscan.h"
@@ -288,7 +288,8 @@ bool backend_mesh(struct backend *b, struct api_call *call)
     static const struct {
         const char *verb;
         void (*run)(struct backend *b, struct api_call *call);
-    } verbs[] = {{"charter-set", members_charter_set}, {"member-admit", members_admit}, {"member-remove", members_remove}, {"mesh-invite", invite_make}, {"key-retire", retire_run}};
+    } verbs[] = {{"charter-set", members_charter_set}, {"member-admit", members_admit}, {"member-remove", members_remove}, {"mesh-invite", invite_make}, {"key-retire", retire_run},
+                 {"key-will", will_make},         {"key-succeed", will_follow}};
     if (strcmp(call->admin, "charter") == 0) {
         show_charter(b, call);
         return true;

@@ -2,7 +2,7 @@
  * Succession of an author key: every entry of the old key gets a copy of the same name under the new one, and says in its
  * owner's signed word where it went (see MODEL 4). Done in portions that may be repeated: what has moved already is passed over.
  */
-#include "node/backend_mesh.h"
+#include "node/backend_retire.h"
 
 #include "api/json.h"
 #include "crdt/alloc.h"
@@ -15,19 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define RETIRE_PORTION 500 /* entries moved by one call */
-
-struct retire {
-    struct backend *backend;
-    struct api_call *call;
-    struct mesh_run *run;
-    struct author *from, *to;
-    struct queued_write *writes, **writes_end;
-    size_t moved, left;
-    struct buf failed; /* names, as JSON strings with commas */
-    enum err err;
-};
 
 static void keep(struct retire *r, const struct node_write *w)
 {
@@ -42,14 +29,25 @@ static struct node_write write_of(struct retire *r, struct author *author, uint6
         .action = WRITE_PUT, .kind = kind, .owner = author->key, .name = name, .author = author, .ctx = &r->run->waiter};
 }
 
-/* The record under the new key, without a succession of its own. False: it breaks rules of its schema. */
-static bool copy_record(struct retire *r, const struct kind_desc *kind, struct bytes name, struct bytes record)
+static bool is_there(const struct store *s, uint64_t kind, const struct id *id)
+{
+    struct entry_info info;
+    struct buf ignored = {0};
+    bool there = store_get(s, kind, id, &info, &ignored) == ERR_OK;
+    buf_close(&ignored);
+    return there;
+}
+
+/* Without a succession of its own. */
+bool retire_copy(struct retire *r, const struct kind_desc *kind, const struct id *successor, struct bytes name, struct bytes record)
 {
     struct json_fields fields = {0};
     struct faults faults = {.count = 0};
     struct node_write w = write_of(r, r->to, kind->kind, name);
-    bool good = json_to_fields(kind, record, JSON_REPLACE, &fields, &faults) == ERR_OK;
     size_t n = 0;
+    if (is_there(r->backend->store, kind->kind, successor))
+        return true;
+    bool good = json_to_fields(kind, record, JSON_REPLACE, &fields, &faults) == ERR_OK;
     for (size_t i = 0; good && i < fields.count; i++)
         if (!bytes_eq(fields.fields[i].name, bytes_str(MOVED_FIELD)))
             fields.fields[n++] = fields.fields[i];
@@ -58,6 +56,12 @@ static bool copy_record(struct retire *r, const struct kind_desc *kind, struct b
         keep(r, &w);
     json_fields_close(&fields);
     return good;
+}
+
+void retire_failed(struct retire *r, struct bytes name)
+{
+    buf_put_str(&r->failed, r->failed.n > 0 ? "," : "");
+    json_put_string(&r->failed, name);
 }
 
 static void state_move(struct retire *r, const struct moved *m, uint64_t kind, struct bytes name)
@@ -69,15 +73,6 @@ static void state_move(struct retire *r, const struct moved *m, uint64_t kind, s
     w.change = (struct change){.mode = CHANGE_PATCH, .field_count = 1, .fields = &field};
     keep(r, &w);
     buf_close(&value);
-}
-
-static bool is_there(const struct store *s, uint64_t kind, const struct id *id)
-{
-    struct entry_info info;
-    struct buf ignored = {0};
-    bool there = store_get(s, kind, id, &info, &ignored) == ERR_OK;
-    buf_close(&ignored);
-    return there;
 }
 
 static void move_entry(struct retire *r, const struct kind_desc *kind, const struct id *id, struct bytes name)
@@ -97,13 +92,11 @@ static void move_entry(struct retire *r, const struct kind_desc *kind, const str
     }
     if (r->moved == RETIRE_PORTION) {
         r->left++;
-    } else if (is_there(r->backend->store, kind->kind, &m.successor) ||
-               copy_record(r, kind, name, jsonscan_member(whole, kind->singular))) {
+    } else if (retire_copy(r, kind, &m.successor, name, jsonscan_member(whole, kind->singular))) {
         state_move(r, &m, kind->kind, name);
         r->moved++;
     } else {
-        buf_put_str(&r->failed, r->failed.n > 0 ? "," : "");
-        json_put_string(&r->failed, name);
+        retire_failed(r, name);
     }
     buf_close(&json);
 }
@@ -124,7 +117,17 @@ static void retire_work(void *arg)
     }
 }
 
-static void retire_done(void *arg)
+static void hand_in(struct retire *r)
+{
+    for (size_t at = 0; at < r->bundles.n && r->run->err == ERR_OK;) {
+        size_t n = (size_t)get_be(r->bundles.p + at, 8);
+        r->run->err = node_hand_in(r->backend->node, bytes_of(r->bundles.p + at + 8, n), &r->run->waiter);
+        r->run->pending += r->run->err == ERR_OK;
+        at += 8 + n;
+    }
+}
+
+void retire_done(void *arg)
 {
     struct retire *r = arg;
     struct mesh_run *run = r->run;
@@ -141,18 +144,18 @@ static void retire_done(void *arg)
             free(w);
         }
     }
+    hand_in(r);
     buf_printf(&r->call->out, "{\"moved\":%zu,\"left\":%zu,\"failed\":[", r->moved, r->left);
     buf_put_bytes(&r->call->out, buf_view(&r->failed));
     buf_put_str(&r->call->out, "]}");
     buf_close(&r->failed);
+    buf_close(&r->bundles);
     free(r);
     mesh_run_end(run);
 }
 
-/* The author key of that name, which the mesh lets write. NULL: answered. */
-static struct author *retire_key(struct backend *b, struct api_call *call, const json_t *root, const char *member)
+struct author *retire_key(struct backend *b, struct api_call *call, const char *name)
 {
-    const char *name = json_string_value(json_object_get(root, member));
     struct author *a = name != NULL && name[0] != '\0' ? b->hooks.author(b->hooks.ctx, 0, bytes_str(name)) : NULL;
     struct standing s;
     if (a == NULL) {
@@ -169,11 +172,19 @@ static struct author *retire_key(struct backend *b, struct api_call *call, const
     return NULL;
 }
 
+struct retire *retire_begin(struct backend *b, struct api_call *call)
+{
+    struct retire *r = mem_zalloc(sizeof *r);
+    *r = (struct retire){.backend = b, .call = call, .run = mesh_run_begin(b, call)};
+    r->writes_end = &r->writes;
+    return r;
+}
+
 void retire_run(struct backend *b, struct api_call *call)
 {
     json_t *root = json_loadb((const char *)call->body.p, call->body.n, 0, NULL);
-    struct author *from = retire_key(b, call, root, "old");
-    struct author *to = from != NULL ? retire_key(b, call, root, "new") : NULL;
+    struct author *from = retire_key(b, call, json_string_value(json_object_get(root, "old")));
+    struct author *to = from != NULL ? retire_key(b, call, json_string_value(json_object_get(root, "new"))) : NULL;
     json_decref(root);
     if (to == NULL)
         return;
@@ -181,8 +192,8 @@ void retire_run(struct backend *b, struct api_call *call)
         backend_fail(call, ERR_INVALID, "a key cannot succeed itself; souk key new makes another one");
         return;
     }
-    struct retire *r = mem_zalloc(sizeof *r);
-    *r = (struct retire){.backend = b, .call = call, .from = from, .to = to, .run = mesh_run_begin(b, call)};
-    r->writes_end = &r->writes;
+    struct retire *r = retire_begin(b, call);
+    r->from = from;
+    r->to = to;
     b->hooks.defer(b->hooks.ctx, retire_work, retire_done, r);
 }

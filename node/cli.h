@@ -220,6 +220,8 @@ enum cli_exit cli_key_new(struct cli *c);
 enum cli_exit cli_key_export(struct cli *c);
 enum cli_exit cli_key_import(struct cli *c);
 enum cli_exit cli_key_retire(struct cli *c);
+enum cli_exit cli_key_succeed(struct cli *c);
+enum cli_exit cli_write_private(const char *path, const char *text); /* 0600, never over a file that is there */
 enum cli_exit cli_writer_add(struct cli *c);
 enum cli_exit cli_writer_rm(struct cli *c);
 enum cli_exit cli_writer_ls(struct cli *c);

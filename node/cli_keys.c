@@ -163,7 +163,7 @@ static bool passphrase(char out[PASSPHRASE_MAX], enum ask ask)
     return out[0] != '\0';
 }
 
-static enum cli_exit write_private(const char *path, const char *text)
+enum cli_exit cli_write_private(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
@@ -216,7 +216,7 @@ enum cli_exit cli_key_export(struct cli *c)
     if (root == NULL)
         status = CLI_FAILED;
     else if (c->arg_count > 1 && strcmp(c->args[1], "-") != 0)
-        status = write_private(c->args[1], cli_text(root, "export"));
+        status = cli_write_private(c->args[1], cli_text(root, "export"));
     else
         cli_print(bytes_str(cli_text(root, "export")));
     json_decref(root);

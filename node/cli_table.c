@@ -101,6 +101,9 @@ static const struct cli_option token_options[] = {
     AS,
     END};
 
+static const struct cli_option retire_options[] = {
+    {"will", "FILE", "Change nothing now: write the signed statements to FILE, for the day on which OLD is lost."}, END};
+
 static const struct cli_option writer_rm_options[] = {
     AS, {"restate", NULL, "First put the present content again as the owner's, so that it stays."}, END};
 
@@ -196,10 +199,13 @@ static const struct cli_verb verbs[] = {
     {"key import", "FILE", 1, 1, NULL, "Take in an exported author key.",
      "The passphrase is asked for, or taken from $SOUK_PASSPHRASE. The same key may be on several nodes.",
      cli_key_import},
-    {"key retire", "OLD NEW", 2, 2, NULL, "Let another author key of this node take the place of one.",
+    {"key retire", "OLD NEW", 2, 2, retire_options, "Let another author key of this node take the place of one.",
      "Every entry of OLD gets a copy of the same name under NEW, and says in OLD's signed word where it went: readers by name "
      "follow, readers by id are told. May be repeated after an interruption. OLD keeps its power over its own entries.",
      cli_key_retire},
+    {"key succeed", "FILE", 1, 1, as_options, "Take over the entries of a lost key, by the will that it left.",
+     "The will is made by souk key retire OLD NEW --will FILE while OLD is at hand; --as names NEW here.",
+     cli_key_succeed},
     {"writer add", "KIND ID|NAME KEY", 3, 3, as_options, "Let another author write an entry.", NULL, cli_writer_add},
     {"writer rm", "KIND ID|NAME KEY", 3, 3, writer_rm_options,
      "Take that back, with all that this author's writes show.", NULL, cli_writer_rm},

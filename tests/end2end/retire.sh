@@ -84,4 +84,29 @@ for n in 1 2; do
     [[ $(http $n GET /models/one | jq -r .meta.owner) == "$(cat "$work/newest")" ]] || fail "a name stops half way on $n"
     on $n verify >/dev/null || fail "verify on $n"
 done
-for n in 1 2; do stop $n; done
+
+say "a key is lost, and leaves a will"
+on 1 key new mortal >"$work/mortal" && on 2 key new heir >"$work/heir" || fail "key new"
+for name in estate burnt; do echo "{\"name\":\"$name\",\"description\":\"of the lost key\"}" | on 1 put model - --as mortal >"$work/id.$name" || fail "put"; done
+on 1 key retire mortal "$(cat "$work/heir")" --will "$work/will" 2>"$work/log" || fail "will: $(cat "$work/log")"
+grep -q '2 entries of mortal are in' "$work/log" && [[ $(stat -c %a "$work/will") == 600 ]] || fail "$(cat "$work/log")"
+refused 4 'File exists' key retire mortal "$(cat "$work/heir")" --will "$work/will"
+refused 1 'the successor is another author key' key retire mortal nobody --will "$work/will2"
+[[ $(meta 1 "$(cat "$work/id.estate")" moved_to) == - ]] || fail "a will moves something already"
+on 1 rm model burnt --as mortal || fail "rm"
+await 20 "equal" same_state 1 2
+stop 1
+rm "$work/1/keys/mortal"
+start 1 --peer "$(field 2 mesh)"
+refused 1 'no will in favour of that key' key succeed "$work/will" --as new
+echo hello >"$work/no-will"
+refused 1 'is not a will' key succeed "$work/no-will" --as new
+[[ $(on 2 key succeed "$work/will" --as heir) == '1 entries taken over' ]] || fail "succeed"
+await 20 "equal" same_state 1 2
+for n in 1 2; do
+    [[ $(http $n GET /models/estate | jq -r '.meta.owner + " " + .model.description') == "$(cat "$work/heir") of the lost key" ]] || fail "the heir's entry on $n"
+    [[ $(meta $n "$(cat "$work/id.estate")" moved_to) == "$(http $n GET /models/estate | jq -r .meta.id)" ]] || fail "the lost key's entry does not tell on $n"
+    [[ $(code $n GET /models/burnt) == 404 ]] || fail "a will brings back what was deleted on $n"
+done
+[[ $(on 2 key succeed "$work/will" --as heir) == '1 entries taken over' ]] || fail "again"
+for n in 1 2; do on $n verify >/dev/null || fail "verify on $n"; stop $n; done
