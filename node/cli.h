@@ -131,7 +131,8 @@ void cli_put_bytes(struct buf *out, uint64_t n);
 void cli_put_seconds(struct buf *out, uint64_t s);
 
 /* ---- the node (cli_http.c) -------------------------------------------------------------------------------------- */
-
+#define CLI_TIMEOUT_S 60
+#define CLI_PATIENT UINT64_MAX /* for work that takes as long as there is data */
 struct cli_request {
     const char *method, *path;   /* path with its query, already escaped */
     struct bytes body;           /* absent: none */
@@ -140,7 +141,7 @@ struct cli_request {
     bool create_only;            /* If-None-Match: * */
     const char *accept;          /* NULL: anything */
     const char *timeout;         /* X-Timeout, NULL: none */
-    uint64_t timeout_ms;         /* 0: none */
+    uint64_t timeout_ms;         /* 0: $SOUK_TIMEOUT, else CLI_TIMEOUT_S; CLI_PATIENT: none */
 };
 struct cli_reply {
     long status;

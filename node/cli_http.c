@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -50,6 +51,20 @@ struct curl_slist *cli_http_headers(const struct cli_request *r)
     return list;
 }
 
+/* Milliseconds to wait for the whole answer, 0 for ever. A variable that is no number of seconds counts as not set. */
+static long patience_ms(const struct cli_request *r)
+{
+    const char *text = getenv("SOUK_TIMEOUT");
+    char *end = NULL;
+    if (r->timeout_ms == CLI_PATIENT)
+        return 0;
+    if (r->timeout_ms > 0)
+        return (long)r->timeout_ms;
+    long seconds = text != NULL ? strtol(text, &end, 10) : 0;
+    bool given = end != NULL && end != text && *end == '\0' && seconds > 0 && seconds <= INT32_MAX / 1000;
+    return 1000 * (given ? seconds : CLI_TIMEOUT_S);
+}
+
 void cli_http_prepare(CURL *h, const struct cli *c, const struct cli_request *r, struct buf *body)
 {
     char url[4096 + 32];
@@ -61,7 +76,7 @@ void cli_http_prepare(CURL *h, const struct cli *c, const struct cli_request *r,
     curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, cli_http_collect);
     curl_easy_setopt(h, CURLOPT_WRITEDATA, body);
-    curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
+    curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, patience_ms(r));
     curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, 10000L);
     if (r->body.p != NULL) {
         curl_easy_setopt(h, CURLOPT_POSTFIELDS, (const char *)r->body.p);
@@ -72,7 +87,7 @@ void cli_http_prepare(CURL *h, const struct cli *c, const struct cli_request *r,
 enum cli_exit cli_http_failed(const struct cli *c, CURLcode code)
 {
     if (code == CURLE_OPERATION_TIMEDOUT) {
-        cli_error("the node did not answer in time");
+        cli_error("the node on %s did not answer in time; its log may tell why, SOUK_TIMEOUT gives it more seconds", c->socket);
         return CLI_TIMEOUT;
     }
     if (code == CURLE_COULDNT_CONNECT)

@@ -60,6 +60,7 @@ static void send_batch(struct job *j, struct batch *b)
 {
     assert(!b->sent && b->rows > 0);
     struct cli_request r = {.method = "POST",
+                            .timeout_ms = CLI_PATIENT,
                             .path = j->path,
                             .body = buf_view(&b->body),
                             .content_type = "application/x-ndjson",

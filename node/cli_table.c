@@ -15,7 +15,7 @@
 
 static const struct cli_option globals[] = {
     {"dir", "D", "The data directory (default: $SOUK_DIR, else /var/lib/souk for root, else ~/.local/share/souk)."},
-    {"socket", "PATH", "The admin socket of the node to talk to (default: D/admin.sock)."},
+    {"socket", "PATH", "The admin socket of the node to talk to (default: D/admin.sock); it has $SOUK_TIMEOUT seconds to answer (60)."},
     {"o", "FORMAT", "Print for a human (the default), as json or as jsonl, one object a line."},
     {"help", NULL, "Say how this is used, and stop."},
 };

@@ -103,7 +103,7 @@ wait "${pid[$lost]}"
 unset "pid[$lost]"
 grep -q 'used already' "$work/$lost.err" || fail "$(cat "$work/$lost.err")"
 await 20 "the other one is a member" own $won 'member member'
-for n in 1 2 $won; do stop $n; done
+for n in 1 2 $won; do stop "$n"; done
 
 say "one inviter's key on two nodes that do not hear each other: the earlier newcomer stays"
 export SOUK_PASSPHRASE='a passphrase'

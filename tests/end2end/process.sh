@@ -24,6 +24,14 @@ kept() { grep -q 'the settings stay as they were: souk.conf line 1' "$work/1.err
 await 10 "a bad file is refused" kept
 rm "$work/1/souk.conf"
 
+say "a node that does not answer"
+kill -STOP "${pid[1]}"
+SOUK_TIMEOUT=1 timeout 30 "$souk" --dir "$work/1" status 2>"$work/late"
+[[ $? == 8 ]] || fail "a node that hangs: $(cat "$work/late")"
+grep -q 'did not answer in time; its log may tell why' "$work/late" || fail "$(cat "$work/late")"
+kill -CONT "${pid[1]}"
+on 1 status >/dev/null || fail "the node goes on"
+
 say "stop with a stream open"
 http 1 GET /changes -N -H 'Accept: text/event-stream' >"$work/stream" 2>&1 &
 stream=$!

@@ -97,6 +97,57 @@ EACH_BACKEND(a_put_is_shown_listed_logged)
     test_expect_sound(t);
 }
 
+/* A back end that counts what it is asked for. */
+static struct {
+    const struct kv_ops *real;
+    size_t gets, iterators, writes;
+} asked;
+
+static enum err counted_get(struct kv *kv, const struct kv_snapshot *s, struct bytes key, struct buf *out)
+{
+    asked.gets++;
+    return asked.real->get(kv, s, key, out);
+}
+
+static struct kv_iter *counted_iter(struct kv *kv, const struct kv_snapshot *s, struct bytes prefix)
+{
+    asked.iterators++;
+    return asked.real->iter(kv, s, prefix);
+}
+
+static enum err counted_write(struct kv *kv, const struct kv_batch *b)
+{
+    asked.writes++;
+    return asked.real->write(kv, b);
+}
+
+EACH_BACKEND(a_read_by_id_is_one_lookup_and_a_commit_one_batch)
+{
+    struct author a;
+    struct store_write w;
+    struct entry_info info;
+    struct buf out = {0};
+    test_author(&a, 2);
+    test_open_mesh(t);
+    asked.real = t->kv->ops;
+    asked.gets = asked.iterators = asked.writes = 0;
+    struct kv_ops counting = *asked.real;
+    counting.get = counted_get;
+    counting.iter = counted_iter;
+    counting.write = counted_write;
+    t->kv->ops = &counting;
+    for (size_t i = 1; i <= 20; i++) {
+        cr_assert_eq(test_put(t, &a, "m", "description", "x", &w), ERR_OK);
+        cr_assert_eq(asked.writes, i);
+    }
+    asked.gets = asked.iterators = 0;
+    cr_assert_eq(store_get(t->store, KIND_MODEL, &w.entry, &info, &out), ERR_OK);
+    cr_assert_eq(asked.gets, 1);
+    cr_assert_eq(asked.iterators, 0);
+    t->kv->ops = asked.real;
+    buf_close(&out);
+}
+
 EACH_BACKEND(guards_hold)
 {
     struct author a;
