@@ -91,6 +91,7 @@ static bool encode_object(struct json_fields *f, const struct field_desc *fields
     mp_put_map(&f->arena, n);
     for (size_t i = 0; ok && i < n; i++) {
         struct json_member m = f->scratch[start + i]; /* a copy: the stack may move */
+        assert(start + i < f->scratch_count);
         struct bytes key = bytes_of(m.key, m.key_size);
         mp_put_str(&f->arena, key);
         ok = encode(f, fields != NULL ? field_by_name(fields, key) : NULL, m.value, depth + 1);
@@ -104,6 +105,7 @@ static bool encode_map(struct json_fields *f, const struct field_desc *fields, c
 {
     size_t n = push_members(f, object, NULLS_DROP), start = f->scratch_count - n;
     bool ok = depth < RECORD_DEPTH_MAX;
+    assert(f->scratch_count >= n && f->scratch_count <= f->scratch_capacity);
     mp_put_map(&f->arena, n);
     for (size_t i = 0; ok && i < n; i++) {
         struct json_member m = f->scratch[start + i];
@@ -119,6 +121,7 @@ static bool encode_map(struct json_fields *f, const struct field_desc *fields, c
 
 static bool is_value(const struct field_desc *d, struct bytes s)
 {
+    assert(d->values != NULL);
     for (const char *const *v = d->values; *v != NULL; v++)
         if (strlen(*v) == s.n && memcmp(*v, s.p, s.n) == 0)
             return true;
@@ -138,6 +141,7 @@ static bool encode_enum(struct json_fields *f, const struct field_desc *d, const
 
 static bool encode_item(struct json_fields *f, const struct field_desc *d, const json_t *item, unsigned depth)
 {
+    assert(d->type != FIELD_OBJECT_LIST || d->fields != NULL);
     if (d->type == FIELD_ENUM_LIST)
         return encode_enum(f, d, item, depth);
     if (d->type == FIELD_OBJECT_LIST && json_is_object(item))
@@ -153,6 +157,7 @@ static bool encode_array(struct json_fields *f, const struct field_desc *d, cons
 {
     size_t n = json_array_size(array);
     bool ok = true;
+    assert(json_is_array(array));
     mp_put_array(&f->arena, n);
     for (size_t i = 0; ok && i < n; i++) {
         const json_t *item = json_array_get(array, i);
@@ -164,6 +169,7 @@ static bool encode_array(struct json_fields *f, const struct field_desc *d, cons
 /* A price that came as a number: its shortest decimal. One that has none is left for the check to refuse. */
 static void encode_decimal(struct json_fields *f, const json_t *number)
 {
+    assert(json_is_number(number));
     char text[DECIMAL_TEXT];
     if (json_is_integer(number))
         (void)snprintf(text, sizeof text, "%lld", (long long)json_integer_value(number));
@@ -186,6 +192,7 @@ static bool encode(struct json_fields *f, const struct field_desc *d, const json
 {
     struct buf *out = &f->arena;
     json_type type = json_typeof(value);
+    assert(depth <= RECORD_DEPTH_MAX + 1);
     if ((type == JSON_OBJECT || type == JSON_ARRAY) && depth >= RECORD_DEPTH_MAX)
         return false;
     if (d != NULL && d->type == FIELD_ENUM && type == JSON_STRING)
@@ -239,6 +246,7 @@ static void start_afresh(struct json_fields *f, struct faults *faults)
 /* `{"model":{...},...}` stands for the record in it. */
 static const json_t *unwrap(const struct kind_desc *kind, const json_t *tree)
 {
+    assert(json_is_object(tree));
     const json_t *inner = json_object_get(tree, kind->singular);
     if (!json_is_object(inner) || json_object_get(tree, "name") != NULL)
         return tree;
@@ -292,6 +300,7 @@ static bool convert_member(struct json_fields *f, const struct field_desc *d, si
     struct json_member m = f->scratch[i];
     struct bytes key = bytes_of(m.key, m.key_size);
     pointer_to(pointer, &m);
+    assert(i < f->scratch_count && m.value != NULL);
     if (d == NULL && (key.n == 0 || key.n > RECORD_ITEM_MAX || has_control(key))) {
         faults_add(faults, pointer, "a field's name must have 1 to %d bytes and no control character", RECORD_ITEM_MAX);
         return false;
@@ -316,6 +325,7 @@ static bool take_name(const struct kind_desc *kind, struct json_fields *f, size_
 {
     const json_t *value = f->scratch[i].value;
     f->scratch[i].value_at = f->arena.n;
+    assert(i < f->scratch_count);
     if (!json_is_string(value)) {
         faults_add(faults, "/name", "must be a string");
         return false;
@@ -337,6 +347,7 @@ static void place_fields(const struct kind_desc *kind, struct json_fields *f, si
         struct bytes key = bytes_of(m->key, m->key_size);
         enum use use = use_of(field_by_name(kind->fields, key), key);
         struct bytes value = bytes_of(f->arena.p + m->value_at, m->value_size);
+        assert(m->value_at + m->value_size <= f->arena.n && m->name_at <= m->value_at);
         if (use == USE_NAME)
             f->name = value;
         if (use == USE_FIELD && m->value_size > 0)

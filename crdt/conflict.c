@@ -48,6 +48,7 @@ static struct vertex *find_vertex(struct walk *w, const struct id *id)
         return NULL;
     }
     struct vertex *n = &w->nodes[w->count++];
+    assert(w->count <= MODEL_FORK_WALK_MAX && w->count <= UINT16_MAX);
     *n = (struct vertex){.id = *id};
     w->slots[slot] = (uint16_t)w->count;
     return n;
@@ -68,6 +69,7 @@ static void visit(struct walk *w, size_t at)
 {
     struct op_header h = {0};
     struct vertex *n = &w->nodes[at];
+    assert(at < w->count && n->edge_count == 0);
     n->edge_first = w->edge_count;
     n->held = w->ops->header(w->ops->ctx, &n->id, &h);
     n->time = h.time;
@@ -87,6 +89,7 @@ static void push(struct walk *w, struct vertex *n)
     if (n->queued)
         return;
     n->queued = true;
+    assert(w->queue_count < w->count); /* each vertex stands in it once at most */
     w->queue[w->queue_count++] = (uint16_t)(n - w->nodes);
 }
 
@@ -136,6 +139,7 @@ static void walk_close(struct walk *w)
 /* The fork of heads a and b: the greatest time among their common ancestors. False: none, or not known. */
 static bool fork_time(const struct walk *w, size_t a, size_t b, uint64_t *time)
 {
+    assert(a < b && b < MODEL_HEADS_READ);
     uint16_t both = (uint16_t)(1u << a | 1u << b);
     bool any = false;
     *time = 0;
@@ -182,6 +186,7 @@ static size_t gather_claims(const struct head *heads, size_t n, struct claim **o
                 claims[count++] = (struct claim){.field = f, .head = i};
         }
     qsort(claims, count, sizeof *claims, claim_order);
+    assert(count <= room);
     *out = claims;
     return count;
 }

@@ -58,6 +58,7 @@ void json_put_string(struct buf *out, struct bytes utf8)
     out->n++;
     for (size_t i = 0; i < utf8.n;) {
         size_t run = plain_end(utf8, i);
+        assert(run >= i && run <= utf8.n);
         buf_put(out, utf8.p + i, run - i);
         if (run < utf8.n) {
             const char *text = escape(utf8.p[run]);
@@ -115,6 +116,7 @@ static void put_value(struct buf *out, struct mp_reader *r, unsigned depth)
     enum mp_type type = mp_peek(r);
     struct bytes last = {0};
     size_t n;
+    assert(depth <= MODEL_DEPTH_MAX); /* below it the reader is marked bad and gives no further containers */
     if ((type == MP_ARRAY || type == MP_MAP) && depth >= MODEL_DEPTH_MAX)
         mp_fail(r);
     switch (r->bad ? MP_NONE : type) {
@@ -169,6 +171,7 @@ static void civil(uint64_t days, unsigned *year, unsigned *month, unsigned *day)
     *day = (unsigned)(doy - (153 * mp + 2) / 5 + 1);
     *month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
     *year = (unsigned)(yoe + era * 400 + (*month <= 2));
+    assert(*month >= 1 && *month <= 12 && *day >= 1 && *day <= 31);
 }
 
 void json_time(char out[25], uint64_t hlc_time)

@@ -325,6 +325,7 @@ static bool member_is(struct bytes object, const char *name, const char *value)
 
 static void check_across(struct check *c, const struct path *at, const struct field_desc *d, struct bytes object)
 {
+    assert(d->type == FIELD_OBJECT || d->type == FIELD_OBJECT_LIST || d->type == FIELD_OBJECT_MAP);
     for (const struct field_desc *m = d->fields; m->name != NULL; m++) {
         struct path member = {.up = at, .key = bytes_str(m->name)};
         uint64_t low, own;
@@ -351,6 +352,7 @@ static void check_object(struct check *c, const struct path *at, const struct fi
         return;
     const uint8_t *start = r->p;
     struct bytes last = {0};
+    assert(d->fields != NULL);
     for (size_t n = mp_map(r); n > 0 && !r->bad; n--) {
         struct path member = {.up = at, .key = mp_key(r, &last)};
         const struct field_desc *m = field_by_name(d->fields, member.key);
@@ -416,6 +418,7 @@ bool record_check(const struct kind_desc *kind, const struct field *fields, size
     bool ok = true;
     char pointer[160];
     assert(n == 0 || fields != NULL);
+    assert(n <= (size_t)MODEL_FIELDS_MAX * MODEL_HEADS_READ);
     for (size_t i = 0; i < n; i++) {
         const struct field_desc *d = field_by_name(kind->fields, fields[i].name);
         if (d == NULL)

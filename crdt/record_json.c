@@ -36,6 +36,7 @@ static void end_run(struct writer *w)
 
 static void leave_default(struct writer *w, size_t i)
 {
+    assert(i < RECORD_FIELDS_MAX && i >= w->run_to); /* codes of runs go up */
     if (w->run_to != i || w->run_from == w->run_to) {
         end_run(w);
         w->run_from = i;
@@ -75,6 +76,7 @@ static void put_object(struct buf *out, const struct field_desc *fields, struct 
 
 static void put_default(struct buf *out, const struct field_desc *d)
 {
+    assert(d->type == FIELD_OBJECT ? d->fields != NULL : d->fallback != NULL);
     if (d->type == FIELD_OBJECT)
         put_object(out, d->fields, (struct bytes){0});
     else
@@ -104,6 +106,7 @@ static bool sibling_default(struct buf *out, const struct field_desc *d, struct 
 /* An object of described members: in table order with their defaults, then the unknown ones. `object` with p NULL has none. */
 static void put_object(struct buf *out, const struct field_desc *fields, struct bytes object)
 {
+    assert(fields != NULL);
     struct writer w = {.out = out, .first = true};
     struct mp_reader r;
     buf_put_u8(out, '{');
@@ -235,6 +238,7 @@ static void mark(struct marks *m, size_t i)
 
 static bool marked(const struct marks *m, size_t i)
 {
+    assert(i / 64 < sizeof m->bits / sizeof *m->bits);
     return (m->bits[i / 64] >> i % 64 & 1) != 0;
 }
 
@@ -300,6 +304,7 @@ void record_short(const struct kind_desc *kind, const struct merged *record, con
 {
     struct marks shown;
     size_t words = (record->field_count + 63) / 64;
+    assert(meta->name.n > 0 && meta->name.n <= MODEL_NAME_MAX);
     assert(words <= sizeof shown.bits / sizeof *shown.bits);
     memset(shown.bits, 0, words * sizeof *shown.bits);
     struct writer w = {.out = out, .first = true};

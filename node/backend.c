@@ -63,6 +63,7 @@ void backend_ok(struct api_call *call)
 
 static enum err put_entry(struct backend *b, struct api_call *call, const struct id *id)
 {
+    assert(kind_by_number(call->kind) != NULL);
     struct entry_info info;
     enum err e = query_entry(&b->env, call->kind, id, &info, &call->out);
     if (e != ERR_OK)
@@ -166,6 +167,7 @@ static enum write_guard guard_of(enum api_guard guard)
 static enum err address_write(struct backend *b, struct api_call *call, struct node_write *w,
                               struct buf *name)
 {
+    assert(w->author == NULL && name->n == 0);
     struct entry_info info;
     w->author = b->hooks.author(b->hooks.ctx, call->token, call->as);
     if (w->author == NULL) {
@@ -245,6 +247,7 @@ static void bundle_answer(struct api_call *call, const struct node_result *r)
                                           [VERDICT_REFUSED] = "refused"};
     char hex[ID_HEX_SIZE];
     call->err = r->why;
+    assert(r->is_bundle && r->verdict <= VERDICT_REFUSED);
     if (r->why != ERR_OK || r->verdict == VERDICT_REFUSED || r->verdict == VERDICT_DEFERRED) {
         if (call->err == ERR_OK)
             call->err = r->verdict == VERDICT_DEFERRED ? ERR_AHEAD : ERR_FORM;
@@ -279,6 +282,7 @@ static void explain_denial(struct backend *b, struct api_call *call)
 
 static void write_answer(struct backend *b, struct api_call *call, const struct node_result *r)
 {
+    assert(!r->is_bundle);
     call->err = r->why;
     call->id_out = r->entry;
     call->created = r->created;

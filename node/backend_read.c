@@ -86,6 +86,7 @@ static bool put_revision(void *ctx, const struct revision_info *r)
 {
     struct history *h = ctx;
     char op[ID_HEX_SIZE], delta[ID_HEX_SIZE], author[ID_HEX_SIZE], time[25];
+    assert(h->rows == 0 || r->time <= h->last.time); /* newest first */
     if (h->left == 0) {
         h->more = true;
         return false;
@@ -127,6 +128,7 @@ enum err backend_work_history(struct backend *b, struct api_call *call)
 {
     struct item before;
     struct history h = {.out = &call->out, .left = call->limit};
+    assert(call->limit > 0 && call->limit <= API_PAGE_MAX);
     if (call->cursor.n > 0) {
         enum err e = history_cursor(b, call, &before);
         if (e != ERR_OK)
@@ -232,6 +234,7 @@ static bool put_change(void *ctx, const struct change_info *c)
     char id[ID_HEX_SIZE], revision[ID_HEX_SIZE];
     if (call->change_count == list->cap)
         return false;
+    assert(c->seq > call->next_seq); /* each number once, rising */
     id_hex(id, &c->entry);
     id_hex(revision, &c->revision);
     row->seq = c->seq;

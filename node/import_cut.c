@@ -46,6 +46,7 @@ static void keep(struct cut *c, uint8_t byte)
 
 static void start_row(struct cut *c, uint8_t byte)
 {
+    assert(!c->in_row && !c->in_string);
     c->in_row = true;
     c->is_over = false;
     c->is_scalar = byte != '{' && byte != '[';
@@ -56,6 +57,7 @@ static void start_row(struct cut *c, uint8_t byte)
 
 static void take_string(struct cut *c, uint8_t byte)
 {
+    assert(c->in_string && c->row.n <= IMPORT_ROW_MAX);
     struct cut_level *l = level(c);
     if (c->escaped)
         c->escaped = false;

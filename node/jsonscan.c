@@ -4,6 +4,7 @@
  */
 #include "node/jsonscan.h"
 
+#include <assert.h>
 #include <string.h>
 
 static size_t skip_space(struct bytes x, size_t at)
@@ -16,6 +17,7 @@ static size_t skip_space(struct bytes x, size_t at)
 /* Behind the string that starts at `at`. */
 static size_t skip_string(struct bytes x, size_t at)
 {
+    assert(at < x.n && x.p[at] == '"');
     for (at++; at < x.n; at++) {
         if (x.p[at] == '\\')
             at++;
@@ -65,6 +67,7 @@ struct bytes jsonscan_member(struct bytes object, const char *name)
             break;
         at = skip_space(object, at + 1);
         end = skip_value(object, at);
+        assert(end >= at && end <= object.n);
         if (found)
             return bytes_of(object.p + at, end - at);
         at = skip_space(object, end);
@@ -90,6 +93,7 @@ struct bytes jsonscan_item(struct bytes array, size_t *at)
     if (i >= array.n || array.p[i] == ']')
         return (struct bytes){0};
     *at = skip_value(array, i);
+    assert(*at >= i && *at <= array.n);
     return bytes_of(array.p + i, *at - i);
 }
 

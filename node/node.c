@@ -132,6 +132,7 @@ void node_free(struct node *n)
 
 static void give_result(struct node *n, const struct node_result *result)
 {
+    assert(n->results_end != NULL && *n->results_end == NULL);
     struct result_row *row = mem_alloc(sizeof *row);
     *row = (struct result_row){.result = *result};
     *n->results_end = row;
@@ -155,6 +156,7 @@ static void give_write_results(struct node *n, const struct batch *b, enum err f
 {
     const struct queued_write *q = b->writes;
     for (size_t i = 0; i < b->job.write_count; i++, q = q->next) {
+        assert(q != NULL);
         const struct store_write *w = &b->job.writes[i];
         give_result(n, &(struct node_result){.ctx = q->write.ctx,
                                              .why = failure != ERR_OK ? failure : w->why,
@@ -240,6 +242,7 @@ static void reload_set(struct node *n)
 
 static void disk_failed(struct node *n, enum err e)
 {
+    assert(e != ERR_OK);
     if (n->disk == ERR_OK) {
         note(n, 0, "the store refused a write; reads go on, writes are refused until it works again",
              err_text(e));
@@ -255,6 +258,7 @@ static void disk_failed(struct node *n, enum err e)
 /* Writes that wait while the disk refuses them are answered at once, so that nobody hangs. */
 static void refuse_waiting(struct node *n)
 {
+    assert(n->disk != ERR_OK && n->running == NULL);
     while (n->queue.bundles != NULL || n->queue.writes != NULL) {
         struct batch *b = batch_take(&n->queue, n->batch_deltas, n->batch_writes);
         give_write_results(n, b, n->disk);
@@ -450,6 +454,7 @@ static void load_bundle(struct node *n, const struct net_action *a)
 
 static void take_founder(struct node *n, const struct net_action *a)
 {
+    assert(strlen(a->text) < sizeof n->mesh_name);
     n->set_founder = true;
     n->founder = a->founder;
     (void)snprintf(n->mesh_name, sizeof n->mesh_name, "%s", a->text);
@@ -517,6 +522,7 @@ static bool start_job(struct node *n)
         return false;
     n->running = batch_take(&n->queue, n->batch_deltas, n->batch_writes);
     n->running->job.now_ms = n->clock_ms;
+    assert(n->running->job.in_count <= n->batch_deltas && n->running->job.write_count <= n->batch_writes);
     n->running->job.rng = &n->rng;
     n->running->receipts_keep = n->receipts_keep;
     n->running->set_founder = n->set_founder;
@@ -545,6 +551,7 @@ enum node_action_kind node_next(struct node *n, struct node_action *action)
         return give(action, NODE_CHANGED);
     }
     if (n->reopen_due && n->running == NULL) {
+        assert(n->disk != ERR_OK && !n->reopening);
         n->reopen_due = false;
         n->reopening = true;
         return give(action, NODE_REOPEN);

@@ -43,6 +43,7 @@ static bool is_space(uint8_t c)
 
 static void cut_words(struct pass *p)
 {
+    assert(p->word_count == 0 && p->folded.n == 0);
     for (size_t i = 0; i < p->q->text.n; i++) {
         uint8_t c = p->q->text.p[i];
         buf_put_u8(&p->folded, c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c);
@@ -109,6 +110,8 @@ static bool member_is(struct bytes record, const char *name, struct bytes wanted
 
 static bool lists_fit(struct bytes record, const struct api_query *q)
 {
+    assert(q->tag_count == 0 || q->tags != NULL);
+    assert(q->capability_count == 0 || q->capabilities != NULL);
     struct bytes tags = jsonscan_member(record, "tags");
     for (size_t i = 0; i < q->tag_count; i++)
         if (!list_has(tags, q->tags[i]))
@@ -175,12 +178,14 @@ static bool judge(struct pass *p, const struct id *id, enum class *class)
         return false;
     const struct kind_desc *kind = kind_by_number(p->q->kind);
     buf_put_str(&p->entry, "}}");
+    assert(kind != NULL); /* only entries of kinds that are shown have JSON */
     struct bytes record = jsonscan_member(buf_view(&p->entry), kind->singular);
     return owner_fits(&info, p->q->owner) && filters_fit(record, p->q) && words_fit(p, record, class);
 }
 
 static bool behind_cursor(const struct pass *p, enum class class, struct bytes name, const struct id *id)
 {
+    assert(class < CLASS_COUNT);
     if (!p->after.set || class > p->after.class)
         return true;
     if (class < p->after.class)
@@ -194,6 +199,7 @@ static void keep_hit(struct pass *p, enum class class, struct bytes name, const 
     p->total++;
     if (behind_cursor(p, class, name, id) && p->count[class] <= p->q->limit)
         p->hits[class][p->count[class]++] = *id;
+    assert(p->count[class] <= p->q->limit + 1);
 }
 
 /* Every entry is judged, since the total is asked for too. */
@@ -219,6 +225,7 @@ static enum err scan_page(struct pass *p)
     while (p->count[CLASS_NAME] <= p->q->limit && store_scan_next(scan, &id, &name))
         p->hits[CLASS_NAME][p->count[CLASS_NAME]++] = id;
     p->total = store_count(p->env->store, p->q->kind);
+    assert(p->count[CLASS_NAME] <= p->q->limit + 1 && p->count[CLASS_OTHER] == 0);
     return store_scan_close(scan);
 }
 
@@ -256,6 +263,7 @@ static bool put_row(struct pass *p, enum class class, const struct id *id, bool 
 
 static void put_cursor(const struct pass *p, enum class class, const struct id *id, struct buf *out)
 {
+    assert(class < CLASS_COUNT && !id_is_zero(id));
     uint8_t payload[1 + ID_BYTES];
     payload[0] = (uint8_t)class;
     memcpy(payload + 1, id->b, ID_BYTES);
@@ -355,6 +363,7 @@ static size_t follow_all(const struct store *s, uint64_t kind, struct id *ids, s
 
 size_t query_name(const struct store *s, uint64_t kind, struct bytes name, struct id *out, size_t max)
 {
+    assert(out != NULL && max > 0);
     size_t exact = store_by_name(s, kind, name, out, max);
     if (exact > 0)
         return exact <= max ? follow_all(s, kind, out, exact) : exact;

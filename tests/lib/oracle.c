@@ -15,11 +15,11 @@
  *    the delete of a member's entry would bring back what that member had deleted.
  * 5. Of kinds 5 and 6 only the charter and the member entries of the founder are shown; all others are hidden.
  * 6. A kind-5 or 6 delta counts once one bundle brought it with every body that is not erased by a held
- *    delete of the entry's owner.
+ *    delete of the entry's owner. Bundles come one by one here: two that need each other never count.
  * 7. Erased: a proper ancestor of any held delete by the owner, in the set or aside.
  * 8. state_hash has three parts for each entry: id, revision, and the missing op ids, increasing, as one part.
  */
-#include "tests/lib/oracle.h"
+#include "tests/lib/oracle_view.h"
 
 #include "crdt/alloc.h"
 
@@ -34,15 +34,6 @@ void oracle_init(struct oracle *o, const struct key *founder, struct bytes mesh_
     entry_id(&o->charter, KIND_CHARTER, founder, mesh_name);
 }
 
-static void entry_forget(struct oracle_entry *e)
-{
-    free(e->heads);
-    free(e->fields);
-    e->heads = NULL;
-    e->fields = NULL;
-    e->head_count = e->field_count = e->missing_count = 0;
-}
-
 void oracle_close(struct oracle *o)
 {
     for (size_t i = 0; i < o->op_count; i++)
@@ -54,7 +45,7 @@ void oracle_close(struct oracle *o)
         free(o->bundles[i].bytes);
     }
     for (size_t i = 0; i < o->entry_count; i++)
-        entry_forget(&o->entries[i]);
+        oracle_forget(&o->entries[i]);
     free(o->bundles);
     free(o->deltas);
     free(o->ops);
@@ -128,7 +119,7 @@ static const struct key *author(const struct oracle *o, size_t op)
     return &o->deltas[o->ops[op].delta].d.author;
 }
 
-static bool by_owner(const struct oracle *o, size_t op)
+bool oracle_by_owner(const struct oracle *o, size_t op)
 {
     return key_eq(author(o, op), &o->ops[op].op->owner);
 }
@@ -175,7 +166,7 @@ static bool granted_now(const struct oracle *o, size_t entry, const struct key *
 
 static bool carries(const struct oracle *o, size_t op)
 {
-    return by_owner(o, op) || ever_granted(o, o->ops[op].entry, author(o, op), o->ops[op].op->epoch);
+    return oracle_by_owner(o, op) || ever_granted(o, o->ops[op].entry, author(o, op), o->ops[op].op->epoch);
 }
 
 /* The held op of this entry with this id; SIZE_MAX: none. */
@@ -216,7 +207,7 @@ static void mark_erased(struct oracle *o)
 {
     bool *seen = mem_calloc(o->op_count, sizeof *seen);
     for (size_t i = 0; i < o->op_count; i++)
-        if (o->ops[i].op->verb == VERB_DELETE && by_owner(o, i) && o->deltas[o->ops[i].delta].held)
+        if (o->ops[i].op->verb == VERB_DELETE && oracle_by_owner(o, i) && o->deltas[o->ops[i].delta].held)
             mark_ancestors(o, i, seen);
     for (size_t i = 0; i < o->op_count; i++)
         o->ops[i].erased = seen[i];
@@ -284,125 +275,6 @@ static void find_bodies(struct oracle *o)
     }
 }
 
-/* ---- heads, and what a reader sees ---- */
-
-static bool reads_before(const struct oracle *o, size_t x, size_t y)
-{
-    bool put_x = o->ops[x].op->verb == VERB_PUT, put_y = o->ops[y].op->verb == VERB_PUT;
-    uint64_t time_x = o->deltas[o->ops[x].delta].d.time, time_y = o->deltas[o->ops[y].delta].d.time;
-    if (put_x != put_y)
-        return put_x;
-    if (by_owner(o, x) != by_owner(o, y))
-        return by_owner(o, x);
-    if (time_x != time_y)
-        return time_x > time_y;
-    return id_cmp(&o->ops[x].id, &o->ops[y].id) > 0;
-}
-
-static void add_head(const struct oracle *o, struct oracle_entry *e, size_t op)
-{
-    e->heads = mem_realloc(e->heads, e->head_count + 1, sizeof *e->heads);
-    size_t at = e->head_count++;
-    for (; at > 0 && reads_before(o, op, e->heads[at - 1]); at--)
-        e->heads[at] = e->heads[at - 1];
-    e->heads[at] = op;
-}
-
-/* Does version x of one name win over y? */
-static bool wins(const struct field *x, const struct field *y)
-{
-    struct id hx, hy;
-    if (x->changed_at != y->changed_at)
-        return x->changed_at > y->changed_at;
-    value_hash(&hx, x->value);
-    value_hash(&hy, y->value);
-    return id_cmp(&hx, &hy) > 0;
-}
-
-static void offer(struct oracle_entry *e, const struct field *f)
-{
-    size_t at = 0;
-    while (at < e->field_count && bytes_cmp(e->fields[at].name, f->name) < 0)
-        at++;
-    if (at < e->field_count && bytes_eq(e->fields[at].name, f->name)) {
-        if (wins(f, &e->fields[at]))
-            e->fields[at] = *f;
-        return;
-    }
-    e->fields = mem_realloc(e->fields, e->field_count + 1, sizeof *e->fields);
-    memmove(e->fields + at + 1, e->fields + at, (e->field_count - at) * sizeof *e->fields);
-    e->fields[at] = *f;
-    e->field_count++;
-}
-
-static void merge_fields(const struct oracle *o, struct oracle_entry *e, size_t looked)
-{
-    uint64_t since = 0;
-    for (size_t i = 0; i < looked; i++) {
-        const struct oracle_op *op = &o->ops[e->heads[i]];
-        if (op->well_formed && op->body.since > since)
-            since = op->body.since;
-    }
-    for (size_t i = 0; i < looked; i++) {
-        const struct oracle_op *op = &o->ops[e->heads[i]];
-        for (size_t k = 0; op->well_formed && k < op->body.field_count; k++)
-            if (since == 0 || op->body.fields[k].changed_at > since)
-                offer(e, &op->body.fields[k]);
-    }
-}
-
-static void note_missing(struct oracle_entry *e, const struct id *op)
-{
-    size_t at = e->missing_count++;
-    for (; at > 0 && id_cmp(op, &e->missing[at - 1]) < 0; at--)
-        e->missing[at] = e->missing[at - 1];
-    e->missing[at] = *op;
-}
-
-static void find_revision(const struct oracle *o, struct oracle_entry *e, size_t looked)
-{
-    const struct id *last = NULL;
-    struct hasher h;
-    hash_init(&h, "souk/revision/1");
-    for (size_t i = 0; i < looked; i++) {
-        const struct id *next = NULL;
-        for (size_t k = 0; k < looked; k++) {
-            const struct id *id = &o->ops[e->heads[k]].id;
-            if ((last == NULL || id_cmp(id, last) > 0) && (next == NULL || id_cmp(id, next) < 0))
-                next = id;
-        }
-        hash_part(&h, next->b, ID_BYTES);
-        last = next;
-    }
-    hash_end(&h, &e->revision);
-}
-
-/* What a reader sees, once the heads are there. */
-static void read_entry(const struct oracle *o, struct oracle_entry *e)
-{
-    size_t looked = e->head_count < MODEL_HEADS_READ ? e->head_count : MODEL_HEADS_READ;
-    e->deleted = true;
-    for (size_t i = 0; i < e->head_count; i++)
-        if (o->ops[e->heads[i]].op->verb == VERB_PUT)
-            e->deleted = false;
-    for (size_t i = 0; i < looked; i++) {
-        const struct oracle_op *op = &o->ops[e->heads[i]];
-        if (op->op->verb == VERB_PUT && !op->has_body)
-            note_missing(e, &op->id);
-    }
-    e->incomplete = e->missing_count > 0;
-    merge_fields(o, e, looked);
-    find_revision(o, e, looked);
-}
-
-const struct field *oracle_field(const struct oracle_entry *e, struct bytes name)
-{
-    for (size_t i = 0; i < e->field_count; i++)
-        if (bytes_eq(e->fields[i].name, name))
-            return &e->fields[i];
-    return NULL;
-}
-
 /* ---- admission ---- */
 
 bool oracle_operator(const struct oracle *o, const struct key *key)
@@ -425,13 +297,13 @@ static void founders_view(const struct oracle *o, const struct oracle_entry *cha
     bool *seen = mem_calloc(o->op_count, sizeof *seen);
     *view = (struct oracle_entry){0};
     for (size_t i = 0; i < o->op_count; i++)
-        if (&o->entries[o->ops[i].entry] == charter && o->deltas[o->ops[i].delta].held && by_owner(o, i))
+        if (&o->entries[o->ops[i].entry] == charter && o->deltas[o->ops[i].delta].held && oracle_by_owner(o, i))
             mark_ancestors(o, i, seen);
     for (size_t i = 0; i < o->op_count; i++)
-        if (&o->entries[o->ops[i].entry] == charter && o->deltas[o->ops[i].delta].held && by_owner(o, i) &&
+        if (&o->entries[o->ops[i].entry] == charter && o->deltas[o->ops[i].delta].held && oracle_by_owner(o, i) &&
             o->ops[i].op->verb != VERB_STATEMENT && !seen[i])
-            add_head(o, view, i);
-    read_entry(o, view);
+            oracle_add_head(o, view, i);
+    oracle_read(o, view);
     free(seen);
 }
 
@@ -454,8 +326,8 @@ static void find_admission(struct oracle *o, struct oracle_entry *charter)
         o->admission = f != NULL && bytes_eq(f->value, bytes_str("\xa4open")) ? ORACLE_OPEN : ORACLE_MEMBERS;
     remove_field(charter, bytes_str("admission"));
     if (f != NULL)
-        offer(charter, f);
-    entry_forget(&view);
+        oracle_offer(charter, f);
+    oracle_forget(&view);
 }
 
 static const struct oracle_entry *member_entry(const struct oracle *o, const struct key *key)
@@ -489,7 +361,7 @@ static bool is_eligible(const struct oracle *o, size_t i)
         return false;
     if (!governing(op->op->kind) && !oracle_admitted(o, author(o, i)))
         return false;
-    return by_owner(o, i) || granted_now(o, op->entry, author(o, i), op->op->epoch);
+    return oracle_by_owner(o, i) || granted_now(o, op->entry, author(o, i), op->op->epoch);
 }
 
 enum stage { STAGE_GOVERNING, STAGE_OTHERS };
@@ -513,12 +385,12 @@ static void find_heads(struct oracle *o, enum stage stage)
         op->superseded = seen[i];
         op->head = op->eligible && !seen[i];
         if (op->head)
-            add_head(o, &o->entries[op->entry], i);
+            oracle_add_head(o, &o->entries[op->entry], i);
     }
     free(seen);
     for (size_t i = 0; i < o->entry_count; i++)
         if (governing(o->entries[i].kind) == (stage == STAGE_GOVERNING))
-            read_entry(o, &o->entries[i]);
+            oracle_read(o, &o->entries[i]);
 }
 
 /* ---- the set ---- */
@@ -571,7 +443,7 @@ void oracle_judge(struct oracle *o)
     for (size_t i = 0; i < o->delta_count; i++)
         o->deltas[i].in_set = false;
     for (size_t i = 0; i < o->entry_count; i++)
-        entry_forget(&o->entries[i]);
+        oracle_forget(&o->entries[i]);
     for (size_t i = 0; i < o->op_count; i++)
         o->ops[i].delta_of = &o->deltas[o->ops[i].delta];
     find_held(o);
