@@ -232,7 +232,7 @@ void store_stats(const struct store *s, struct store_stats *out);
 SOUK_MUST_USE enum err store_conflicts(const struct store *s, bool (*each)(void *, const struct store_change *), void *ctx);
 
 /* Re-checks everything on disk: canonical form, ids, every signature, body hashes, set membership, heads and JSON against a
- * recomputation. `entry` NULL: all. Calls `each` for every check that failed (and, for one entry, for each that passed).
+ * recomputation. `entry` NULL: all. Calls `each` (may be NULL) for every check that failed (and, for one entry, for each that passed).
  * Examines the store as of one moment: other threads may write meanwhile. One entry needs its own deltas and those that decide
  * who may write it, nothing else; what no row of the entry leads to is found by the examination of all.
  * `progress` (may be NULL) is called with done and total deltas. ERR_CORRUPT: a check failed; ERR_NOT_FOUND: no such entry. */
