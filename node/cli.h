@@ -132,7 +132,7 @@ void cli_put_seconds(struct buf *out, uint64_t s);
 
 /* ---- the node (cli_http.c) -------------------------------------------------------------------------------------- */
 #define CLI_TIMEOUT_S 60
-#define CLI_PATIENT UINT64_MAX /* for work that takes as long as there is data */
+#define CLI_PATIENT UINT64_MAX /* for work that takes as long as it takes: an import, a verification, an invoke */
 struct cli_request {
     const char *method, *path;   /* path with its query, already escaped */
     struct bytes body;           /* absent: none */

@@ -134,7 +134,7 @@ enum cli_exit cli_invoke(struct cli *c)
     if (status != CLI_OK)
         return status;
     struct cli_request r = {.method = "POST", .body = buf_view(&input), .content_type = type_of(buf_view(&input)),
-                            .timeout = timeout};
+                            .timeout = timeout, .timeout_ms = CLI_PATIENT};
     if (r.body.p == NULL)
         r.body = bytes_of("", 0);
     status = ask(c, &r, &reply);
