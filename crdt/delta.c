@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DELTA_VERSION 1
 #define EPOCH_END (UINT64_C(1) << 63)
 
 /* The least that one parent and one row of a statement take on the wire: they bound the arena. */
@@ -171,6 +170,15 @@ static void judge_whole(struct parser *p)
         need(p, governs(&p->d.ops[i]) == governs(&p->d.ops[0]), ERR_FORM);
     }
     need(p, total <= MODEL_DELTA_MAX, ERR_LIMIT);
+}
+
+uint64_t delta_version(struct bytes bytes)
+{
+    struct mp_reader r;
+    mp_reader_init(&r, bytes);
+    (void)mp_array(&r);
+    uint64_t version = mp_uint(&r);
+    return r.bad ? 0 : version;
 }
 
 /* Up to the count of ops; true iff the ops follow. */

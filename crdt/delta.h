@@ -48,6 +48,10 @@ struct delta {
     void *arena;        /* owned */
 };
 
+#define DELTA_VERSION 1 /* the one that this build reads and writes */
+/* The version that the bytes say they are of, whatever follows it; 0: they do not say so. */
+uint64_t delta_version(struct bytes bytes);
+
 /* Parses and checks everything of MODEL 3 but the mesh, the signature and the clock: canonical form, limits,
  * the shape of each verb. `bytes` must outlive `out`. ERR_FORM | ERR_LIMIT | ERR_VERSION. */
 SOUK_MUST_USE enum err delta_parse(struct bytes bytes, struct delta *out);

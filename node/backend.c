@@ -238,6 +238,21 @@ static void call_delta_put(struct backend *b, struct api_call *call)
     backend_fail(call, e, NULL);
 }
 
+static void put_delta_fault(struct api_call *call)
+{
+    struct bundle b;
+    assert(call->err != ERR_OK);
+    if (call->err == ERR_INVALID) {
+        buf_put_str(&call->detail, "a delta about the charter or members comes with the bodies of its puts");
+    } else if (call->err == ERR_VERSION && bundle_parse(call->body, &b) == ERR_OK) {
+        buf_printf(&call->detail, "it is of version %llu, and this node knows version %d",
+                   (unsigned long long)delta_version(b.delta), DELTA_VERSION);
+        bundle_close(&b);
+    } else {
+        buf_put_str(&call->detail, err_text(call->err));
+    }
+}
+
 static void bundle_answer(struct api_call *call, const struct node_result *r)
 {
     static const char *const verdict[] = {[VERDICT_NEW] = "new",
@@ -251,9 +266,8 @@ static void bundle_answer(struct api_call *call, const struct node_result *r)
     if (r->why != ERR_OK || r->verdict == VERDICT_REFUSED || r->verdict == VERDICT_DEFERRED) {
         if (call->err == ERR_OK)
             call->err = r->verdict == VERDICT_DEFERRED ? ERR_AHEAD : ERR_FORM;
-        buf_printf(&call->detail, "the delta was not taken: %s",
-                   call->err == ERR_INVALID ? "a delta about the charter or members comes with the bodies of its puts"
-                                            : err_text(call->err));
+        buf_put_str(&call->detail, "the delta was not taken: ");
+        put_delta_fault(call);
         return;
     }
     id_hex(hex, &r->item.id);

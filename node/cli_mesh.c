@@ -11,12 +11,14 @@
 
 enum cli_exit cli_admin(struct cli *c, const char *verb, json_t *body, struct cli_reply *reply)
 {
+    static const char *const patient[] = {"verify", "sync", "blob-pull", "deploy-add"};
     char path[128];
     char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     snprintf(path, sizeof path, "/admin/%s", verb);
     struct cli_request r = {.method = body != NULL ? "POST" : "GET", .path = path};
-    if (strcmp(verb, "verify") == 0)
-        r.timeout_ms = CLI_PATIENT;
+    for (size_t i = 0; i < sizeof patient / sizeof *patient; i++)
+        if (strcmp(verb, patient[i]) == 0)
+            r.timeout_ms = CLI_PATIENT;
     if (text != NULL)
         r.body = bytes_str(text);
     enum cli_exit status = cli_call(c, &r, reply);

@@ -29,8 +29,10 @@ static enum err open_store(struct cli *c, struct cli_store *s, struct buf *why)
     struct store_config config = {
         .mesh = mesh.id, .has_founder = mesh.has_founder, .founder = mesh.founder, .mesh_name = bytes_str(mesh.name)};
     err = store_open(&s->store, s->kv, &config);
-    if (err != ERR_OK)
-        buf_printf(why, "cannot read the store in %s: %s", path, err_text(err));
+    if (err != ERR_OK) {
+        buf_printf(why, "cannot read the store in %s: ", path);
+        store_open_fault(s->kv, err, why);
+    }
     return err;
 }
 

@@ -206,8 +206,7 @@ static void tell_net(struct node *n, const struct batch *b, enum err failure)
             .bodies_bad = stored && in->bodies_bad > 0,
             .item = in->item};
     }
-    struct net_event event = {
-        .kind = NET_STORED, .count = count, .results = results, .clock_ms = n->clock_ms};
+    struct net_event event = {.kind = NET_STORED, .count = count, .results = results, .clock_ms = n->clock_ms};
     if (count > 0)
         net_input(n->net, &event, n->now_ms);
     free(results);
@@ -215,10 +214,8 @@ static void tell_net(struct node *n, const struct batch *b, enum err failure)
 
 static void publish(struct node *n, const struct batch *b)
 {
-    struct net_event event = {.kind = NET_PUBLISH,
-                              .count = b->job.own_count,
-                              .items = b->job.own,
-                              .clock_ms = n->clock_ms};
+    struct net_event event = {
+        .kind = NET_PUBLISH, .count = b->job.own_count, .items = b->job.own, .clock_ms = n->clock_ms};
     if (event.count > 0)
         net_input(n->net, &event, n->now_ms);
 }
@@ -244,8 +241,7 @@ static void disk_failed(struct node *n, enum err e)
 {
     assert(e != ERR_OK);
     if (n->disk == ERR_OK) {
-        note(n, 0, "the store refused a write; reads go on, writes are refused until it works again",
-             err_text(e));
+        note(n, 0, "the store refused a write; reads go on, writes are refused until it works again", err_text(e));
         n->reopen_wait_ms = NODE_REOPEN_MIN_MS;
     }
     n->disk = e;
@@ -435,8 +431,7 @@ static void take_bundle(struct node *n, const struct net_action *a)
     if (n->disk == ERR_OK && a->bytes.n <= BUNDLE_MAX && queue_bundle(&n->queue, &b) == ERR_OK)
         return;
     struct net_result result = {.tag = a->tag, .deferred = true};
-    struct net_event event = {
-        .kind = NET_STORED, .count = 1, .results = &result, .clock_ms = n->clock_ms};
+    struct net_event event = {.kind = NET_STORED, .count = 1, .results = &result, .clock_ms = n->clock_ms};
     net_input(n->net, &event, n->now_ms);
 }
 
@@ -445,10 +440,8 @@ static void load_bundle(struct node *n, const struct net_action *a)
     buf_reset(&n->scratch);
     if (store_bundle(n->store, &a->id, &n->scratch) != ERR_OK)
         buf_reset(&n->scratch);
-    struct net_event event = {.kind = NET_LOADED,
-                              .load = a->load,
-                              .bytes = buf_view(&n->scratch),
-                              .clock_ms = n->clock_ms};
+    struct net_event event = {
+        .kind = NET_LOADED, .load = a->load, .bytes = buf_view(&n->scratch), .clock_ms = n->clock_ms};
     net_input(n->net, &event, n->now_ms);
 }
 

@@ -69,10 +69,12 @@ static enum err start_store(struct server *s, struct buf *why)
                                   .founder = s->mesh.founder,
                                   .mesh_name = bytes_str(s->mesh.name)};
     err = store_open(&s->store, s->kv, &config);
-    if (err != ERR_OK)
-        buf_printf(why, "cannot open the store in %s: %s", path, err_text(err));
-    else
+    if (err != ERR_OK) {
+        buf_printf(why, "cannot open the store in %s: ", path);
+        store_open_fault(s->kv, err, why);
+    } else {
         server_learn_founder(s);
+    }
     return err;
 }
 

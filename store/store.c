@@ -69,6 +69,21 @@ static enum err check_format(struct kv *kv, const struct id *mesh)
     return e;
 }
 
+void store_open_fault(struct kv *kv, enum err e, struct buf *why)
+{
+    struct buf row = {0};
+    assert(e != ERR_OK);
+    bool known = e == ERR_VERSION && get_meta(kv, "format", &row) == ERR_OK && row.n == 4;
+    if (known && get_be(row.p, 4) > FORMAT_VERSION)
+        buf_printf(why, "it has format version %llu and this program knows %d: use a newer souk; nothing was changed",
+                   (unsigned long long)get_be(row.p, 4), FORMAT_VERSION);
+    else if (e == ERR_VERSION)
+        buf_put_str(why, "another version of souk wrote it, and it is not brought up to date while it is only read: start its node once");
+    else
+        buf_put_str(why, e == ERR_MESH ? "it belongs to another mesh" : err_text(e));
+    buf_close(&row);
+}
+
 static enum err load_founder(struct store *s)
 {
     struct buf row = {0};

@@ -23,6 +23,8 @@ struct store_config {
 
 /* Opens or creates. ERR_MESH: the directory belongs to another mesh; ERR_VERSION: a newer format. Does not own kv. */
 SOUK_MUST_USE enum err store_open(struct store **out, struct kv *kv, const struct store_config *config);
+/* Says in words why store_open gave `e`: for ERR_VERSION both versions. Appends. */
+void store_open_fault(struct kv *kv, enum err e, struct buf *why);
 void store_close(struct store *s);
 /* A joiner learns founder and mesh name (checked against the mesh id: ERR_MESH). Writer's thread. Re-judges what is kept aside. */
 SOUK_MUST_USE enum err store_set_founder(struct store *s, const struct key *founder, struct bytes mesh_name);

@@ -48,6 +48,12 @@ ask 200 "${auth[@]}" -H 'Content-Type: application/msgpack' --data-binary "@$wor
 ask 403 -H "Authorization: Bearer $(on 1 token new --scope invoke)" -X DELETE "$base/models/$id"
 ask 204 "${auth[@]}" -X DELETE "$base/models/$id"
 ask 404 "$base/models/$id"
+# The first byte of a delta behind its array header is its version.
+hex=$(od -An -v -tx1 "$work/delta" | tr -d ' \n')
+printf "$(sed -E 's/9501c420/9507c420/; s/../\\x&/g' <<<"$hex")" >"$work/newer"
+ask 400 "${auth[@]}" -H 'Content-Type: application/msgpack' --data-binary "@$work/newer" "$base/deltas"
+[[ $(body '.code + ": " + .detail') == 'unknown_version: the delta was not taken: it is of version 7, and this node knows version 1' ]] ||
+    fail "$(cat "$work/body")"
 for path in /agents /servers; do
     ask 422 "${auth[@]}" -d '{}' "$base$path"
     [[ $(body '[.errors[].pointer] | index("/name") != null') == true ]] || fail "$path: $(cat "$work/body")"

@@ -24,6 +24,30 @@ static void expect_history(const struct test_store *t, const struct id *entry, c
     buf_close(&have);
 }
 
+/* A back end that counts what it is asked for. */
+static struct {
+    const struct kv_ops *real;
+    size_t gets, iterators, writes;
+} asked;
+
+static enum err counted_get(struct kv *kv, const struct kv_snapshot *s, struct bytes key, struct buf *out)
+{
+    asked.gets++;
+    return asked.real->get(kv, s, key, out);
+}
+
+static struct kv_iter *counted_iter(struct kv *kv, const struct kv_snapshot *s, struct bytes prefix)
+{
+    asked.iterators++;
+    return asked.real->iter(kv, s, prefix);
+}
+
+static enum err counted_write(struct kv *kv, const struct kv_batch *b)
+{
+    asked.writes++;
+    return asked.real->write(kv, b);
+}
+
 /* ---- opening ---- */
 
 EACH_BACKEND(a_store_belongs_to_one_mesh)
@@ -39,7 +63,18 @@ EACH_BACKEND(a_store_belongs_to_one_mesh)
     cr_assert_eq(t->kv->ops->write(t->kv, &b), ERR_OK);
     kv_batch_close(&b);
     c = (struct store_config){.mesh = t->mesh};
+    struct buf why = {0};
+    asked.real = t->kv->ops;
+    asked.writes = 0;
+    struct kv_ops counting = *asked.real;
+    counting.write = counted_write;
+    t->kv->ops = &counting;
     cr_assert_eq(store_open(&other, t->kv, &c), ERR_VERSION);
+    cr_assert_eq(asked.writes, 0, "a newer store stays untouched");
+    t->kv->ops = asked.real;
+    store_open_fault(t->kv, ERR_VERSION, &why);
+    cr_assert_str_eq(buf_cstr(&why), "it has format version 2 and this program knows 1: use a newer souk; nothing was changed");
+    buf_close(&why);
 }
 
 EACH_BACKEND(what_was_written_is_there_after_opening_again)
@@ -95,30 +130,6 @@ EACH_BACKEND(a_put_is_shown_listed_logged)
     cr_assert(test_shows(t, &w.entry, "second"));
     expect_history(t, &w.entry, "put+b1 putb0 ");
     test_expect_sound(t);
-}
-
-/* A back end that counts what it is asked for. */
-static struct {
-    const struct kv_ops *real;
-    size_t gets, iterators, writes;
-} asked;
-
-static enum err counted_get(struct kv *kv, const struct kv_snapshot *s, struct bytes key, struct buf *out)
-{
-    asked.gets++;
-    return asked.real->get(kv, s, key, out);
-}
-
-static struct kv_iter *counted_iter(struct kv *kv, const struct kv_snapshot *s, struct bytes prefix)
-{
-    asked.iterators++;
-    return asked.real->iter(kv, s, prefix);
-}
-
-static enum err counted_write(struct kv *kv, const struct kv_batch *b)
-{
-    asked.writes++;
-    return asked.real->write(kv, b);
 }
 
 EACH_BACKEND(a_read_by_id_is_one_lookup_and_a_commit_one_batch)
