@@ -227,10 +227,12 @@ static void check(const struct net *n)
     assert(n->book_count <= NET_BOOK_MAX && n->link_count <= NET_LINKS_MAX + NET_HALF_OPEN_MAX);
     assert(n->storing_count <= NET_STORING_MAX && n->storing_bytes <= NET_STORING_BYTES + NET_STORING_MAX);
     assert(n->wants.count <= WANTS_MAX && n->wants.asked <= n->wants.count);
+    assert(n->late.n + n->again.n <= NET_LATE_MAX * sizeof(struct late));
     assert(n->missing_count <= NET_BODIES_MAX && n->publishing <= NET_LOADS_MAX);
     for (size_t i = 0; i < n->link_count; i++) {
         const struct link *l = n->links[i];
         assert(l->asked <= NET_WINDOW_IDS && idqueue_count(&l->serve) <= NET_SERVE_MAX);
+        assert(l->dont.n <= WIRE_IDS_MAX * ID_BYTES);
         assert(idqueue_count(&l->ask) <= NET_ASK_MAX && l->offers.n <= NET_OFFERS_MAX * WIRE_ITEM_BYTES);
     }
 }
