@@ -143,7 +143,7 @@ void book_remove(struct net *n, struct peer *p)
 void book_failed(struct net *n, struct peer *p)
 {
     uint64_t wait = (uint64_t)NET_BACKOFF_MIN_MS << (p->fails < 9 ? p->fails : 9);
-    uint64_t most = p->crowded ? NET_BACKOFF_FULL_MS : NET_BACKOFF_MAX_MS;
+    uint64_t most = p->crowded && !p->pinned ? NET_BACKOFF_FULL_MS : NET_BACKOFF_MAX_MS;
     p->fails += p->fails < 100;
     p->dial = 0;
     assert(wait >= NET_BACKOFF_MIN_MS);

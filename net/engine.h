@@ -1,6 +1,6 @@
 /*
  * The inside of struct net, shared by the files that make the mesh engine: net.c (events, actions, timers), book.c
- * (addresses and keys), learn.c (addresses of others), keep.c (the book across restarts), links.c (connections), session.c
+ * (addresses and keys), learn.c (addresses of others), keep.c (the book across restarts), links.c (connections), crowd.c (who gives way), session.c
  * (messages), overlay.c (who sends whole deltas to whom), late.c (ids without a delta), gossip.c (broadcast), fetch.c (asking
  * and serving), sync.c (repair), copy.c (progress).
  * Private to net/. The bounds stand here and in PROTOCOL 6.
@@ -407,6 +407,11 @@ uint64_t link_dead_ms(const struct net *n); /* silence that ends a session */
 uint64_t link_deadline(const struct net *n, const struct link *l);
 void links_tick(struct net *n);
 void link_free(struct link *l);
+
+/* ---- crowd.c: who gives way ------------------------------------------------------------------------------------------- */
+bool crowd_admits(struct net *n, struct link *newcomer);  /* false: it is the one too many itself */
+size_t crowd_size(const struct net *n, const struct link *l); /* accepted sessions of its network */
+bool crowd_has_room(struct net *n, const char *addr, enum noise_role role); /* for one more connection, not proved yet */
 
 /* ---- session.c: what is said ------------------------------------------------------------------------------------------ */
 void session_greet(struct net *n, struct link *l);   /* HELLO */

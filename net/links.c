@@ -150,7 +150,7 @@ static size_t half_open(const struct net *n)
 static struct link *link_new(struct net *n, const struct net_event *e, enum noise_role role)
 {
     uint8_t ephemeral[32];
-    if (half_open(n) >= NET_HALF_OPEN_MAX || n->link_count == NET_LINKS_MAX + NET_HALF_OPEN_MAX) {
+    if (!crowd_has_room(n, e->addr != NULL ? e->addr : "", role)) {
         net_log(n, 3, "a connection is refused: %zu handshakes are under way", half_open(n));
         net_act(n, &(struct net_action){.kind = NET_CLOSE, .conn = e->conn});
         return NULL;

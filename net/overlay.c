@@ -246,14 +246,18 @@ static bool closes_before(const struct link *a, const struct link *b)
 static void shed(struct net *n)
 {
     struct link *worst = NULL;
+    size_t most = 0;
     if (links_up(n) <= NET_DEGREE_HIGH)
         return;
     for (size_t i = 0; i < n->link_count; i++) {
         struct link *l = n->links[i];
         if (!link_up(l) || l->outbound || l->peer->pinned || n->now_ms < l->up_ms + NET_SETTLED_MS)
             continue;
-        if (worst == NULL || closes_before(l, worst))
-            worst = l;
+        size_t crowd = crowd_size(n, l);
+        if (crowd < most || (crowd == most && !closes_before(l, worst)))
+            continue;
+        worst = l;
+        most = crowd;
     }
     if (worst == NULL)
         return;

@@ -160,7 +160,7 @@ static void got_hello(struct net *n, struct link *l, const struct wire_hello *h)
     session_peers(n, l);
     if (l->ended)
         return;
-    if (!l->outbound && !l->peer->pinned && links_up(n) > NET_LINKS_MAX) {
+    if (!crowd_admits(n, l)) {
         link_close(n, l, REASON_FULL, NULL);
         return;
     }

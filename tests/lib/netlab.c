@@ -41,6 +41,7 @@ struct stored_later {
 };
 
 struct lab {
+    const char *raw_addr;
     uint64_t now, seed, conns, bytes;
     struct id mesh;
     struct gen_author founder;
@@ -526,6 +527,7 @@ struct lab *lab_new(size_t hosts, uint64_t seed)
     lab->hosts = hosts;
     lab->seed = seed;
     lab->now = 1000;
+    lab->raw_addr = "10.9.9.9:50000";
     gen_author(&lab->founder, 1);
     mesh_id(&lab->mesh, &lab->founder.key, bytes_str("lab"));
     for (size_t i = 0; i < hosts; i++) {
@@ -676,8 +678,13 @@ uint64_t lab_raw_open(struct lab *lab, size_t i)
 {
     struct wire_pair *p = pair_new(lab, RAW, i);
     uint64_t mine = p->end[0].id, theirs = p->end[1].id;
-    lab_event(lab, i, (struct net_event){.kind = NET_ACCEPTED, .conn = theirs, .addr = "10.9.9.9:50000"});
+    lab_event(lab, i, (struct net_event){.kind = NET_ACCEPTED, .conn = theirs, .addr = lab->raw_addr});
     return mine;
+}
+
+void lab_raw_addr(struct lab *lab, const char *addr)
+{
+    lab->raw_addr = addr;
 }
 
 void lab_raw_send(struct lab *lab, uint64_t conn, struct bytes bytes)

@@ -84,6 +84,7 @@ uint64_t lab_sent(const struct lab *lab);                       /* bytes carried
 
 /* A raw connection to host i for a test that speaks by itself: bytes in, bytes out. */
 uint64_t lab_raw_open(struct lab *lab, size_t i);
+void lab_raw_addr(struct lab *lab, const char *addr); /* where those that are opened from now on come from; borrowed */
 void lab_raw_send(struct lab *lab, uint64_t conn, struct bytes bytes);
 bool lab_raw_receive(struct lab *lab, uint64_t conn, struct buf *out); /* appends; false: closed by the host */
 void lab_raw_deaf(struct lab *lab, uint64_t conn);              /* reads nothing from now on */

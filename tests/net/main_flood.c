@@ -16,8 +16,8 @@
 #define FLAT_BYTES    (64u << 20)
 #define MOLES         NET_LINKS_MAX
 #define HALF_OPEN     400
-#define OFFERS        40      /* messages of 1024 ids from each peer */
-#define ORPHANS       40      /* ... of about 900 kB                 */
+#define OFFERS        20      /* messages of 1024 ids from each peer */
+#define ORPHANS       12      /* ... of about 900 kB                 */
 #define PART_BYTES    1000000 /* of a message that never ends        */
 
 struct flood {

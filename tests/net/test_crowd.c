@@ -1,0 +1,62 @@
+/*
+ * Whoever takes all places from one network keeps nobody of another out: neither with sessions under ever new keys nor
+ * with connections that never prove anything.
+ */
+#include "net/engine.h"
+#include "tests/lib/mole.h"
+
+#include <criterion/criterion.h>
+
+#define CROWD "10.66.6.6:50000"
+#define OTHER "10.77.7.7:50000"
+
+static size_t closed(struct mole *m, size_t count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        mole_read(&m[i]);
+        n += m[i].closed;
+    }
+    return n;
+}
+
+Test(crowd, sessions_of_one_network_give_way_to_another)
+{
+    struct lab *lab = lab_new(1, 1);
+    struct mole m[NET_LINKS_MAX], one_more, other;
+    lab_raw_addr(lab, CROWD);
+    for (size_t i = 0; i < NET_LINKS_MAX; i++)
+        mole_open(&m[i], lab, 10 + i);
+    cr_assert_eq(closed(m, NET_LINKS_MAX), 0);
+    mole_open(&one_more, lab, 90);
+    mole_run(&one_more, 100);
+    cr_assert(one_more.closed, "one more of the same network is refused");
+    cr_assert_eq(one_more.reason, REASON_FULL);
+    lab_raw_addr(lab, OTHER);
+    mole_open(&other, lab, 91);
+    mole_run(&other, 100);
+    cr_assert(!other.closed && other.conn.state == CONN_UP, "one of another network is let in");
+    cr_assert_eq(closed(m, NET_LINKS_MAX), 1, "one of the crowd went");
+    mole_close(&one_more);
+    mole_close(&other);
+    for (size_t i = 0; i < NET_LINKS_MAX; i++)
+        mole_close(&m[i]);
+    lab_free(lab);
+}
+
+Test(crowd, handshakes_of_one_network_give_way_to_another)
+{
+    struct lab *lab = lab_new(2, 1);
+    struct mole other;
+    lab_raw_addr(lab, CROWD);
+    for (size_t i = 0; i < 3 * NET_HALF_OPEN_MAX; i++)
+        (void)lab_raw_open(lab, 0);
+    lab_link(lab, 0, 1); /* an own dial */
+    lab_raw_addr(lab, OTHER);
+    mole_open(&other, lab, 91);
+    mole_run(&other, 200);
+    cr_assert(!other.closed && other.conn.state == CONN_UP, "one of another network is let in");
+    cr_assert(lab_linked(lab, 0, 1), "own dials need no place among the accepted");
+    mole_close(&other);
+    lab_free(lab);
+}
