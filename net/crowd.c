@@ -65,7 +65,7 @@ size_t crowd_size(const struct net *n, const struct link *l)
     return from_group(n, group, CROWD_SESSIONS);
 }
 
-/* PROTOCOL 6.1: Of accepted sessions too many one of the network with the most of them is closed. */
+/* PROTOCOL 6.1: Of accepted sessions too many one of the network with the most of them is closed (a network: 2.8), the newcomer only where its own has as many; of handshakes too many likewise. */
 bool crowd_admits(struct net *n, struct link *newcomer)
 {
     char group[NET_GROUP_TEXT];

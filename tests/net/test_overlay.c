@@ -502,6 +502,7 @@ Test(overlay, one_more_is_dialed_about_every_minute_and_let_go_again)
 {
     struct lab *lab = lab_new(9, 19);
     struct crowd c = {.lab = lab, .count = CROWD};
+    lab_raw_addr(lab, "10.0.0.99:50000");
     lab_down(lab, 0);
     lab_host(lab, 0)->config.advertise[0] = 0; /* nobody dials it */
     lab_up(lab, 0);
@@ -552,6 +553,7 @@ Test(overlay, a_dialer_without_a_place_remembers_it_until_it_gets_one)
 {
     struct lab *lab = lab_new(2, 21);
     struct crowd c = {.lab = lab, .count = NET_LINKS_MAX};
+    lab_raw_addr(lab, "10.0.0.99:50000"); /* of the dialer's own network */
     for (size_t i = 0; i < c.count; i++)
         mole_open(&c.mole[i], lab, 300 + i);
     lab_link(lab, 1, 0);
