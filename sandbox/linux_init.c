@@ -306,6 +306,8 @@ void jail_init(struct jail *jail)
     must(jail, die_with_launcher(jail));
     report(jail);
     pid_t program = start(jail);
+    if (jail->order->tells_start != 0)
+        say(jail, &(struct jail_word){.kind = JAIL_WORD_STARTED});
     close_range(0, CTL_FD - 1, 0);
     close_range(CTL_FD + 1, ~0u, 0);
     watch(jail, program);

@@ -46,6 +46,7 @@ struct jail {
 /* Init to launcher. */
 enum jail_word_kind {
     JAIL_WORD_BUILT = 1,
+    JAIL_WORD_STARTED,
     JAIL_WORD_FAILED,
     JAIL_WORD_EXITED,
     JAIL_WORD_LATE,

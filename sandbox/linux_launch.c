@@ -250,6 +250,7 @@ static void tell_end(struct launcher *l, struct launch_run *run)
 static void take_word(struct launcher *l, struct launch_run *run, const struct jail_word *word)
 {
     struct sandbox_notice built = {.kind = SANDBOX_NOTICE_BUILT, .id = run->id};
+    struct sandbox_notice started = {.kind = SANDBOX_NOTICE_STARTED, .id = run->id};
     run->init_cpu_us = word->own_cpu_us;
     switch ((enum jail_word_kind)word->kind) {
     case JAIL_WORD_BUILT:
@@ -257,6 +258,10 @@ static void take_word(struct launcher *l, struct launch_run *run, const struct j
             run->state = LAUNCH_WAITING;
         if (run->tells_built)
             tell(l, &built);
+        break;
+    case JAIL_WORD_STARTED:
+        started.u.pid = launch_first_child(run->pid);
+        tell(l, &started);
         break;
     case JAIL_WORD_FAILED:
         snprintf(run->ended.detail, sizeof run->ended.detail, "%.*s", (int)sizeof word->detail - 1, word->detail);

@@ -76,6 +76,8 @@ struct launch_usage {
     uint64_t memory_bytes, cpu_us;
 };
 void launch_usage(pid_t init, struct launch_usage *out);
+/* The first child that a process has; 0: none. */
+pid_t launch_first_child(pid_t init);
 
 /* linux_launch.c */
 void launch_group_drop(struct launcher *l, struct cgroup *g);

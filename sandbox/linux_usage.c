@@ -97,3 +97,11 @@ void launch_usage(pid_t init, struct launch_usage *out)
         n = add_children(list[i], list, n);
     }
 }
+
+pid_t launch_first_child(pid_t init)
+{
+    char thread[24];
+    static pid_t list[WALK_MAX];
+    snprintf(thread, sizeof thread, "%d", (int)init);
+    return add_thread(init, thread, list, 0) > 0 ? list[0] : 0;
+}

@@ -10,7 +10,7 @@
 #include "crdt/err.h"
 #include "sandbox/sandbox.h"
 
-#define SANDBOX_MESSAGE_MAGIC 0x736b0001u /* counts up with the layout */
+#define SANDBOX_MESSAGE_MAGIC 0x736b0002u /* counts up with the layout */
 #define SANDBOX_MESSAGE_MAX   (SANDBOX_TEXT_MAX + 4096)
 #define SANDBOX_FDS_MAX       (3 + 1 + SANDBOX_MOUNTS_MAX)
 
@@ -28,6 +28,7 @@ struct sandbox_order {
     struct sandbox_limits limits; /* filled in                                                          */
     uint64_t lifetime_ms;         /* from its start, kept by launcher and init too; 0: none             */
     uint32_t weak;                /* enum sandbox_weak                                                  */
+    uint32_t tells_start;         /* 1: a notice STARTED is wanted                                      */
     uint32_t argc, envc, mounts;
     uint32_t file_mask;           /* bit i: mount i comes as a descriptor                               */
     uint32_t tree_mask;           /* bit i: the launcher made its mount; 0 in what the node sends       */
@@ -51,6 +52,7 @@ SOUK_MUST_USE enum err sandbox_order_unpack(struct bytes message, struct sandbox
 enum sandbox_notice_kind {
     SANDBOX_NOTICE_HELLO = 1, /* the self-test is through                                              */
     SANDBOX_NOTICE_BUILT,     /* waits for START                                                       */
+    SANDBOX_NOTICE_STARTED,   /* the program is executed, as this process of the host                  */
     SANDBOX_NOTICE_SAMPLE,    /* memory and cpu time now                                               */
     SANDBOX_NOTICE_ENDED      /* all its processes are gone                                            */
 };
@@ -77,6 +79,7 @@ struct sandbox_notice {
     union {
         struct sandbox_layers layers;
         struct sandbox_sample sample;
+        int32_t pid;
         struct sandbox_ended ended;
     } u;
 };

@@ -38,7 +38,9 @@ struct run {
     bool has_call, input_open, failed; /* failed: `result.status` and `detail` are decided            */
     uint64_t call_id, request;         /* request: the id of it, RESIDENT                             */
     uint64_t began_us, limit_us;       /* of the call                                                 */
-    uint64_t idle_since_us;
+    uint64_t idle_since_us, killed_us; /* killed_us: when the order to end it went out, 0: not yet    */
+    uint64_t now_us;                   /* of the event at hand                                         */
+    bool stuck;
     uint64_t cpu_seen_us, cpu_base_us, errors_bytes;
     struct buf input, output, errors, detail;
     size_t input_at, chunk_at;
@@ -101,6 +103,7 @@ static void kill_now(struct run *r)
         return;
     }
     r->kill = true;
+    r->killed_us = r->now_us;
     move(r, RUN_KILLED);
 }
 
@@ -325,6 +328,10 @@ static void on_cancel(struct run *r, uint64_t now_us)
 
 static void on_tick(struct run *r, uint64_t now_us)
 {
+    if (r->state == RUN_KILLED && r->killed_us != 0 && now_us >= r->killed_us + SANDBOX_STUCK_MS * 1000) {
+        r->stuck = true;
+        r->killed_us = 0;
+    }
     if (r->state == RUN_BUSY && now_us >= r->limit_us)
         fail_and_kill(r, SANDBOX_TIMEOUT, "its time is used up");
     if (r->state == RUN_GONE && r->has_call && !r->done)
@@ -346,6 +353,7 @@ void run_input(struct run *r, const struct run_event *event, uint64_t now_us)
     check(r);
     if (r->state == RUN_GONE)
         return;
+    r->now_us = now_us;
     switch (event->kind) {
     case RUN_EVENT_CALL:
         on_call(r, &event->u.call, now_us);
@@ -427,6 +435,8 @@ static enum run_action_kind next_kind(struct run *r)
         return RUN_CHUNK;
     if (take(&r->kill))
         return RUN_KILL;
+    if (take(&r->stuck))
+        return RUN_STUCK;
     if (r->done)
         return RUN_DONE;
     return take(&r->over) ? RUN_OVER : RUN_NOTHING;
@@ -453,6 +463,8 @@ uint64_t run_deadline(const struct run *r)
         return r->limit_us;
     if (r->state == RUN_WAITING && r->config.mode == RUN_RESIDENT)
         return r->idle_since_us + r->config.idle_us;
+    if (r->state == RUN_KILLED && r->killed_us != 0)
+        return r->killed_us + SANDBOX_STUCK_MS * 1000;
     return UINT64_MAX;
 }
 

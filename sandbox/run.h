@@ -13,6 +13,7 @@
 #define SANDBOX_STDERR_MAX   (16u << 20)  /* of one call: more is an output limit too             */
 #define SANDBOX_LIFETIME_MORE 2000        /* ms after the supervisor's own limit that launcher and */
                                           /* init end a run by themselves                          */
+#define SANDBOX_STUCK_MS     10000        /* between KILL and ENDED                                */
 
 enum run_mode { RUN_ONCE, RUN_PREBUILT, RUN_RESIDENT };
 
@@ -66,6 +67,7 @@ enum run_action_kind {
     RUN_END_INPUT, /* close stdin                                                             */
     RUN_CHUNK,     /* bytes: output as it came                                                */
     RUN_KILL,      /* end it; ENDED follows                                                   */
+    RUN_STUCK,     /* it did not end: whoever should have ended it is taken for lost          */
     RUN_DONE,      /* result of call_id                                                       */
     RUN_OVER       /* nothing is left; the run can be closed                                  */
 };

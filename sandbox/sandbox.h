@@ -159,7 +159,8 @@ struct sandbox_result {
     bool started;               /* false: the program was never executed, so it is safe to try elsewhere */
     uint64_t wall_us;           /* from the start of the run (not of the wait in the queue)           */
     uint64_t wait_us;           /* in the queue                                                       */
-    uint64_t cpu_us;            /* all its processes; of this request alone for a worker              */
+    uint64_t cpu_us;            /* all its processes. For a worker: of its first process, during this */
+                                /* request                                                            */
     uint64_t memory_peak;       /* bytes; 0: nothing here measures it. For a worker: of its life      */
     uint64_t bytes_in, bytes_out;
     struct bytes output;        /* OK: the whole output. BAD_OUTPUT: its first SANDBOX_FIRST_BYTES.   */

@@ -57,6 +57,8 @@ struct uv_slot {
     struct uv_end in, out, err;
     unsigned open;           /* ends not yet closed                    */
     bool over, draining;
+    int pid;                 /* of a worker's program; 0: not known    */
+    uint64_t cpu_us;         /* its cpu time when its request began    */
 };
 
 /* A call from its start to its `done`. */
@@ -83,6 +85,7 @@ struct uv_pool {
     struct uv_pending *calls;
     struct uv_slot *slots;
     uint64_t next_call;
+    size_t waiting_bytes;           /* of input                                         */
     struct uv_pool_stats stats;
     bool closing;
 };
@@ -93,11 +96,13 @@ uint64_t uv_now_us(void);
 void sandbox_soon(struct uv_sandbox *s);               /* everything that waits is looked at, from the loop */
 void sandbox_send(struct uv_sandbox *s, struct uv_order *order); /* takes it                                */
 void sandbox_rearm(struct uv_sandbox *s);
+void sandbox_stuck(struct uv_sandbox *s);              /* the launcher does not answer: it is ended          */
 
 /* uv_slot.c */
 struct uv_slot *slot_new(struct uv_pool *pool, enum run_mode mode);
 void slot_feed(struct uv_slot *slot, const struct run_event *event); /* and drains; may free the slot       */
 void slot_drain(struct uv_slot *slot);
+uint64_t slot_cpu_us(const struct uv_slot *slot);      /* of a worker's program so far; 0: not known        */
 void slot_notice(struct uv_slot *slot, const struct sandbox_notice *notice);
 
 /* uv_pool.c */

@@ -96,6 +96,8 @@ enum err uv_pool_call(struct uv_pool *pool, const struct uv_call *call, uint64_t
         return ERR_TOO_LARGE;
     if (pool->closing || pool->s->closing)
         return ERR_CLOSED;
+    if (pool->waiting_bytes > 0 && pool->waiting_bytes + call->input.n > SANDBOX_WAITING_MAX)
+        return ERR_BUSY;
     enum err err = fair_queue_push(&pool->queue, call->caller, pool->next_call + 1);
     if (err != ERR_OK)
         return err;
@@ -103,6 +105,7 @@ enum err uv_pool_call(struct uv_pool *pool, const struct uv_call *call, uint64_t
     p->id = ++pool->next_call;
     p->call = *call;
     buf_put_bytes(&p->input, call->input);
+    pool->waiting_bytes += call->input.n;
     p->queued_us = uv_now_us();
     p->until_us = call->within_ms == 0 ? UINT64_MAX : p->queued_us + call->within_ms * 1000;
     p->next = pool->calls;
@@ -154,7 +157,8 @@ static void pending_end(struct uv_pool *pool, struct uv_pending *p, const struct
     while (*at != p)
         at = &(*at)->next;
     *at = p->next;
-    (void)fair_queue_remove(&pool->queue, p->id);
+    if (fair_queue_remove(&pool->queue, p->id))
+        pool->waiting_bytes -= p->input.n;
     p->call.done(p->call.ctx, result);
     buf_close(&p->input);
     free(p);
@@ -180,6 +184,9 @@ void pool_done(struct uv_slot *slot, struct sandbox_result *result)
     struct uv_pending *p = slot->call;
     assert(p != NULL);
     bool resident = slot->pool->options.workers > 0;
+    uint64_t cpu = slot_cpu_us(slot);
+    if (resident && cpu > slot->cpu_us && cpu - slot->cpu_us > result->cpu_us)
+        result->cpu_us = cpu - slot->cpu_us;
     if (resident && result->status == SANDBOX_OK && p->call.chunk != NULL && result->output.n > 0)
         p->call.chunk(p->call.ctx, result->output);
     slot->call = NULL;
@@ -208,6 +215,7 @@ static void give(struct uv_slot *slot, struct uv_pending *p)
                                          .wait_us = now - p->queued_us}};
     struct buf why = {0};
     slot->call = p;
+    slot->cpu_us = slot_cpu_us(slot);
     p->slot = slot;
     run_input(slot->run, &event, now);
     if (slot->pool->options.workers > 0 && pool_files_check(slot->pool, &why) != ERR_OK) {
@@ -299,7 +307,8 @@ void pool_pump(struct uv_pool *pool)
     struct uv_slot *slot;
     while (pool->queue.count > 0 && (slot = slot_for_call(pool)) != NULL && fair_queue_pop(&pool->queue, &id)) {
         struct uv_pending *p = pending_find(pool, id);
-        assert(p != NULL && p->slot == NULL);
+        assert(p != NULL && p->slot == NULL && pool->waiting_bytes >= p->input.n);
+        pool->waiting_bytes -= p->input.n;
         give(slot, p);
     }
     keep_prebuilt(pool);

@@ -68,6 +68,13 @@ static void launcher_drop(struct uv_sandbox *s)
     s->orders_end = &s->orders;
 }
 
+/* Its end is read from the socket, and all that follows is the same as when it dies by itself. */
+void sandbox_stuck(struct uv_sandbox *s)
+{
+    if (s->launcher > 0)
+        kill(s->launcher, SIGKILL);
+}
+
 static void each_slot_lost(struct uv_sandbox *s)
 {
     const struct run_event lost = {.kind = RUN_EVENT_LOST};

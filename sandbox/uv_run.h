@@ -13,6 +13,8 @@
 #include "crdt/err.h"
 #include "sandbox/sandbox.h"
 
+#define SANDBOX_WAITING_MAX (64u << 20) /* bytes of input in the queue of a pool; one call always fits */
+
 struct uv_loop_s;
 struct uv_sandbox;
 struct uv_pool;
@@ -76,7 +78,8 @@ struct uv_call {
 };
 
 /* Queues or starts a call; `id` names it until its `done`. ERR_BUSY: the queue (or this caller's half of it) is full.
- * ERR_TOO_LARGE: the input. Nothing was started then and `done` is not called. */
+ * More than SANDBOX_WAITING_MAX bytes of input wait: ERR_BUSY too. ERR_TOO_LARGE: the input. Nothing was started then and
+ * `done` is not called. */
 SOUK_MUST_USE enum err uv_pool_call(struct uv_pool *pool, const struct uv_call *call, uint64_t *id);
 
 /* The caller went away: ends the call as CANCELLED (its `done` still comes). Unknown ids are ignored. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define READ_BYTES  65536
@@ -19,6 +20,15 @@
 uint64_t uv_now_us(void)
 {
     return uv_hrtime() / 1000;
+}
+
+uint64_t slot_cpu_us(const struct uv_slot *slot)
+{
+    clockid_t clock;
+    struct timespec t;
+    if (slot->pid <= 0 || clock_getcpuclockid(slot->pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
+        return 0;
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static void slot_free(struct uv_slot *slot)
@@ -188,6 +198,7 @@ static struct uv_order *order_new(struct uv_slot *slot, enum sandbox_order_kind 
     head.kind = kind;
     head.id = slot->id;
     head.lifetime_ms = run_lifetime_ms(slot->run);
+    head.tells_start = slot->pool->options.workers > 0;
     memcpy(order->message.p, &head, sizeof head);
     return order;
 }
@@ -249,6 +260,9 @@ static void carry_out(struct uv_slot *slot, struct run_action *action)
             uv_poll_stop(&slot->in.poll);
         sandbox_send(slot->pool->s, order_new(slot, SANDBOX_ORDER_KILL));
         break;
+    case RUN_STUCK:
+        sandbox_stuck(slot->pool->s);
+        break;
     case RUN_DONE:
         pool_done(slot, &action->result);
         break;
@@ -303,6 +317,9 @@ void slot_notice(struct uv_slot *slot, const struct sandbox_notice *notice)
     case SANDBOX_NOTICE_BUILT:
         slot_feed(slot, &built);
         sandbox_soon(slot->pool->s);
+        break;
+    case SANDBOX_NOTICE_STARTED:
+        slot->pid = notice->u.pid;
         break;
     case SANDBOX_NOTICE_SAMPLE:
         slot_feed(slot, &sample);

@@ -400,6 +400,9 @@ static int worker(const char *how)
             return 9;
         if (strcmp(how, "silent") == 0)
             return 0;
+        if (strcmp(how, "busy") == 0)
+            for (volatile int i = 0; i < 20000000; i++) {
+            }
         if (strcmp(how, "wrong") == 0)
             id += 7;
         if (strcmp(how, "error") == 0)

@@ -6,6 +6,7 @@
 #include "tests/lib/jailwatch.h"
 
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,6 +77,28 @@ static void same(const char *what, size_t before, size_t after, size_t more)
     faults += after > before + more;
 }
 
+/* A launcher that hangs is ended and replaced; the call that it held ends too. */
+static void launcher_stops(struct jailbed *bed)
+{
+    const char *const sleeper[] = {"sleep", "souk-killed", NULL};
+    struct sandbox_spec spec = jailbed_spec(bed, sleeper);
+    struct jail_result r;
+    unsigned before = bed->readies;
+    spec.limits.wall_ms = 500;
+    const struct uv_pool_options options = {.spec = &spec};
+    struct uv_pool *pool = jailbed_pool(bed, &options);
+    jailbed_call(pool, (struct bytes){0}, 1, &r);
+    while (watch_processes("souk-killed") == 0)
+        jailbed_wait_ms(bed, 10);
+    kill(jailbed_launcher_pid(), SIGSTOP);
+    jailbed_wait(bed, &r);
+    faults += r.r.status != SANDBOX_TIMEOUT;
+    while (bed->readies == before)
+        uv_run(&bed->loop, UV_RUN_ONCE);
+    jail_result_close(&r);
+    uv_pool_close(pool);
+}
+
 int main(void)
 {
     struct jailbed bed;
@@ -92,6 +115,7 @@ int main(void)
     same("mounts", before.mounts, after.mounts, 0);
     same("resident KiB", before.kb, after.kb, GROWTH);
     same("launcher's resident KiB", before.launcher_kb, after.launcher_kb, GROWTH);
+    launcher_stops(&bed);
     faults += !watch_until_gone("souk-killed");
     jailbed_close(&bed);
     faults += !watch_until(watch_groups, launcher, 0);

@@ -62,6 +62,23 @@ static void stays_loaded(struct jailbed *bed)
     uv_pool_close(pool);
 }
 
+/* The cpu time of a request is its own, not that of the worker's life. */
+static void cpu_of_a_request(struct jailbed *bed)
+{
+    struct uv_pool *pool = workers(bed, "busy", 1, 0);
+    struct jail_result r;
+    uint64_t first = 0;
+    for (int i = 0; i < 4; i++) {
+        ask(bed, pool, &r);
+        EXPECT(r.r.status == SANDBOX_OK, &r);
+        EXPECT(i == 0 || (r.r.cpu_us > 1000 && r.r.cpu_us <= r.r.wall_us + 1000), &r);
+        EXPECT(i < 2 || r.r.cpu_us < 3 * first, &r);
+        first = r.r.cpu_us;
+        jail_result_close(&r);
+    }
+    uv_pool_close(pool);
+}
+
 /* Each fault ends the worker; the next request gets a fresh one. */
 static void faulty(struct jailbed *bed, const char *how, enum sandbox_status status, int code)
 {
@@ -178,6 +195,7 @@ int main(void)
     struct jailbed bed;
     jailbed_open(&bed);
     stays_loaded(&bed);
+    cpu_of_a_request(&bed);
     faulty(&bed, "hang", SANDBOX_TIMEOUT, 0);
     faulty(&bed, "wrong", SANDBOX_BAD_OUTPUT, 0);
     faulty(&bed, "junk", SANDBOX_BAD_OUTPUT, 0);

@@ -196,6 +196,29 @@ Test(run, time_runs_out)
     run_close(r);
 }
 
+Test(run, what_does_not_end_when_told_to_is_stuck_once)
+{
+    const struct run_config c = config(RUN_ONCE);
+    const uint64_t stuck = 100 + SANDBOX_STUCK_MS * 1000;
+    struct run *r = run_new(&c, 0);
+    call(r, "", 0);
+    expect(r, RUN_SPAWN);
+    expect(r, RUN_END_INPUT);
+    feed(r, RUN_EVENT_CANCEL, 100);
+    expect(r, RUN_KILL);
+    cr_expect_eq(run_deadline(r), stuck);
+    feed(r, RUN_EVENT_TICK, stuck - 1);
+    expect(r, RUN_NOTHING);
+    feed(r, RUN_EVENT_TICK, stuck);
+    expect(r, RUN_STUCK);
+    expect(r, RUN_NOTHING);
+    cr_expect_eq(run_deadline(r), UINT64_MAX);
+    feed(r, RUN_EVENT_LOST, stuck + 5);
+    cr_expect_eq(result(r).status, SANDBOX_CANCELLED);
+    expect(r, RUN_OVER);
+    run_close(r);
+}
+
 Test(run, memory_by_samples_only_where_nothing_better_counts)
 {
     for (int weak = 0; weak < 2; weak++) {
