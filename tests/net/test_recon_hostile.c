@@ -277,8 +277,10 @@ Test(recon_hostile, random_frames_end_in_an_answer_or_a_reason)
         setindex_insert(i % 2 ? s.client : s.server, &x);
     }
     s.limit = RECON_FRAME_MIN;
+    s.span = 700;
     for (unsigned i = 0; i < 5000; i++) {
         struct recon x;
+        s.mode = i / 16 % 2 == 0 ? RECON_PRODUCTION : RECON_AUDIT;
         struct recon_config config = recon_pair_config(&s, i % 2 ? RECON_INITIATOR : RECON_RESPONDER);
         config.set = i % 4 < 2 ? s.client : s.server;
         if (i % 16 == 0) { /* start from an honest frame now and then, else from the last answer */
@@ -290,7 +292,7 @@ Test(recon_hostile, random_frames_end_in_an_answer_or_a_reason)
             frame.n = (size_t)rng_below(&r, 60);
             rng_bytes(&r, frame.p, frame.n);
             if (frame.n > 0)
-                frame.p[0] = RECON_PRODUCTION;
+                frame.p[0] = (uint8_t)s.mode;
         }
         mutate(&r, &frame);
         recon_init(&x, &config);
