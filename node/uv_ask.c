@@ -144,16 +144,28 @@ static void send_question(struct request *q, const struct key *node)
     buf_close(&bytes);
 }
 
+static void refresh(struct uv_invokes *all)
+{
+    uint64_t now = uv_now(&all->server->loop);
+    serving_refresh(&all->serving, all->server->store);
+    all->serving_at_ms = now > 0 ? now : 1;
+}
+
+/* The table of who serves what is up to a second old, so that a busy catalogue is not read for each invoke; before an
+ * invoke fails it is read again. */
 void ask_next(struct request *q)
 {
     struct key node;
     struct uv_invokes *all = q->all;
-    uint64_t now = uv_now(&all->server->loop);
-    if (all->serving_at_ms == 0 || now - all->serving_at_ms >= 1000 || all->serving.count == 0) {
-        serving_refresh(&all->serving, all->server->store);
-        all->serving_at_ms = now > 0 ? now : 1;
+    bool old = all->serving_at_ms == 0 || uv_now(&all->server->loop) - all->serving_at_ms >= INVOKE_SERVING_MS;
+    if (old)
+        refresh(all);
+    bool found = q->tried_count < INVOKE_TRIES && choose(q, &node);
+    if (!found && !old && q->tried_count < INVOKE_TRIES) {
+        refresh(all);
+        found = choose(q, &node);
     }
-    if (q->tried_count < INVOKE_TRIES && choose(q, &node))
+    if (found)
         send_question(q, &node);
     else
         no_candidate(q);

@@ -15,6 +15,7 @@
 
 #define INVOKE_TRIES    8     /* nodes that are asked in turn                                       */
 #define INVOKE_GRACE_MS 5000  /* beyond the time that was left when it was asked                    */
+#define INVOKE_SERVING_MS 1000 /* how old the table of who serves what may be                      */
 #define INVOKE_LOADS    64    /* nodes whose load is remembered                                     */
 #define INVOKE_LOAD_MS  10000 /* ... for so long                                                    */
 
