@@ -68,7 +68,7 @@ static int serve(void)
     static char line[65536];
     while (fgets(line, sizeof line, stdin) != NULL) {
         const char *id = strstr(line, "\"id\":");
-        printf("{\"id\":%s,\"output\":1}\n", id != NULL ? strtok(strchr(line, ':') + 1, ",}") : "0");
+        printf("{\"id\":%ld,\"output\":1}\n", id != NULL ? strtol(id + 5, NULL, 10) : 0L);
         fflush(stdout);
     }
     return 0;
