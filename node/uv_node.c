@@ -58,11 +58,47 @@ void server_learn_founder(struct server *s)
     buf_close(&why);
 }
 
+#define WITHDRAWN_TOLD 16 /* lines of one commit */
+
+static const char *name_of_author(const struct server *s, const struct key *key)
+{
+    for (const struct local_author *a = s->authors; a != NULL; a = a->next)
+        if (key_eq(&a->author.key, key))
+            return a->name;
+    return NULL;
+}
+
+/* Writes of this node's own keys that were acknowledged and do not count any more. */
+static void tell_withdrawn(struct server *s, const struct store_job *job)
+{
+    size_t told = 0;
+    for (size_t i = 0; i < job->withdrawn_count; i++) {
+        const struct store_withdrawn *w = &job->withdrawn[i];
+        const struct kind_desc *kind = kind_by_number(w->kind);
+        const char *author = name_of_author(s, &w->author);
+        struct entry_info info;
+        struct buf name = {0};
+        char op[ID_HEX_SIZE];
+        if (author == NULL || told++ >= WITHDRAWN_TOLD)
+            continue;
+        id_hex(op, &w->op);
+        if (store_entry(s->store, &w->entry, &info, &name) == ERR_OK)
+            uv_log(&s->log, LOG_STORE, LOG_WARN,
+                   "write %.16s of the key %s to %s \"%s\" does not count any more: the right to it was taken back", op, author,
+                   kind != NULL ? kind->singular : "entry", buf_cstr(&name));
+        buf_close(&name);
+    }
+    if (told > WITHDRAWN_TOLD)
+        uv_log(&s->log, LOG_STORE, LOG_WARN, "%zu more writes of this node's keys do not count any more", told - WITHDRAWN_TOLD);
+}
+
 void server_job_done(void *ctx, struct store_job *job, enum err err)
 {
     struct server *s = ctx;
     if (err != ERR_OK)
         uv_log(&s->log, LOG_STORE, LOG_ERROR, "the disk refused a write: %s", err_text(err));
+    if (err == ERR_OK && job != NULL)
+        tell_withdrawn(s, job);
     server_learn_founder(s);
     server_feed(s, &(struct node_event){.kind = NODE_JOB_DONE, .job = job, .err = err});
     server_join_check(s);

@@ -109,10 +109,26 @@ static void give_changes(const struct work *w, struct store_job *job)
     }
 }
 
+/* In the order in which they turned, each once. */
+static void give_withdrawn(const struct work *w, struct store_job *job)
+{
+    job->withdrawn = mem_calloc(w->withdrawn.count, sizeof *job->withdrawn);
+    for (size_t i = 0; i < w->withdrawn.count; i++) {
+        const struct work_op *x = w->withdrawn.items[i];
+        bool told = (x->mark.flags & OP_ELIGIBLE) != 0;
+        for (size_t k = 0; k < i && !told; k++)
+            told = w->withdrawn.items[k] == x;
+        if (!told)
+            job->withdrawn[job->withdrawn_count++] = (struct store_withdrawn){
+                .kind = x->entry->row.kind, .entry = x->entry->id, .op = x->id, .author = x->row.author};
+    }
+}
+
 static void give_results(const struct work *w, struct store_job *job, const struct work_list *own)
 {
     give_items(w, job);
     give_changes(w, job);
+    give_withdrawn(w, job);
     job->own = mem_calloc(own->count, sizeof *job->own);
     for (size_t i = 0; i < own->count; i++) {
         const struct work_delta *d = own->items[i];
@@ -176,7 +192,9 @@ void store_job_close(struct store_job *job)
     free(job->removed);
     free(job->own);
     free(job->changes);
+    free(job->withdrawn);
     job->added = job->removed = job->own = NULL;
     job->changes = NULL;
-    job->added_count = job->removed_count = job->own_count = job->change_count = 0;
+    job->withdrawn = NULL;
+    job->added_count = job->removed_count = job->own_count = job->change_count = job->withdrawn_count = 0;
 }

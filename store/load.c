@@ -41,6 +41,7 @@ void work_close(struct work *w)
     free(w->entry_list.items);
     free(w->op_list.items);
     free(w->delta_list.items);
+    free(w->withdrawn.items);
     kv_batch_close(&w->batch);
     kv_batch_close(&w->step);
     buf_close(&w->scratch);

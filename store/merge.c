@@ -216,6 +216,8 @@ void merge_judge(struct work *w, struct work_op *x)
     if (carries != ((x->mark.flags & OP_CARRIER) != 0) && e->row.put_count > 1)
         touch(w, x->entry);
     set_flag(x, OP_CARRIER, carries && !statement);
+    if (!eligible && (x->mark.flags & OP_ELIGIBLE) != 0 && w->withdrawn.count < STORE_WITHDRAWN_MAX)
+        work_list_add(&w->withdrawn, x);
     set_flag(x, OP_ELIGIBLE, eligible && !statement);
     merge_queue(w, x);
 }

@@ -107,6 +107,14 @@ struct store_change {
     struct id entry;
 };
 
+/* A write that counted and does not any more: its right was taken back, or its author removed. */
+struct store_withdrawn {
+    uint64_t kind;
+    struct id entry, op;
+    struct key author;
+};
+#define STORE_WITHDRAWN_MAX 1024 /* told of one job */
+
 /* One group commit. Zero-initialise, fill the inputs, call, read the results, store_job_close. */
 struct store_job {
     uint64_t now_ms;
@@ -122,6 +130,8 @@ struct store_job {
     struct item *own;                    /* (their bundles: store_bundle)                   */
     size_t change_count;                 /* entries whose shown state changed               */
     struct store_change *changes;
+    size_t withdrawn_count;
+    struct store_withdrawn *withdrawn;
     bool more;                   /* a policy change left work: call again soon, with or without inputs */
 };
 /* Bytes of bundles and of writes that a job should not pass: what it writes is up to four times as much. */

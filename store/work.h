@@ -117,6 +117,7 @@ struct work {
     struct arena arena;
     struct table entries, ops, deltas;
     struct work_list entry_list, op_list, delta_list;
+    struct work_list withdrawn;                  /* ops that turned ineligible, some perhaps back again */
     struct work_op *op_first, *op_last;          /* to be settled */
     struct work_delta *delta_first, *delta_last;
     struct work_entry *policy_first;             /* charter and member entries whose heads changed */

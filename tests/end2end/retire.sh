@@ -35,6 +35,9 @@ await 20 "equal" same_state 1 2
 [[ $(writers DELETE "/$writer") == 204 ]] || fail "DELETE"
 await 20 "equal" same_state 1 2
 for n in 1 2; do [[ $(http $n GET "/models/$id" | jq -r .model.version) != 'by a writer' ]] || fail "what a revoked writer wrote shows on $n"; done
+told() { grep -q 'write [0-9a-f]* of the key publisher to model "one" does not count any more: the right to it was taken back' "$work/2.err"; }
+await 10 "the writer's node is told that an acknowledged write was taken back" told
+! grep -q 'does not count any more' "$work/1.err" || fail "the owner's node is told of others' writes"
 [[ $(patch 2 publisher "$id" '{"version":"again"}') == 403 ]] || fail "a revoked writer writes"
 [[ $(writers POST '' "{\"key\":\"$writer\"}") == 200 && $(jq '.writers[0].epoch' "$work/answer") -gt $epoch ]] || fail "POST: $(cat "$work/answer")"
 await 20 "equal" same_state 1 2

@@ -307,7 +307,7 @@ static void in_groups(const struct compiled *c, struct rng *r, const struct outc
 
 Test(admission, larger_histories_in_many_orders)
 {
-    uint64_t histories = laws_histories(600);
+    uint64_t histories = laws_histories(250);
     for (uint64_t seed = 0; seed < histories + 8; seed++) {
         struct history none = {0};
         struct compiled c;

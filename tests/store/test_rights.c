@@ -36,6 +36,37 @@ EACH_BACKEND(only_the_owner_and_its_writers_write)
     test_expect_sound(t);
 }
 
+/* Which writes a statement takes back is told, once, and nothing of the owner's. */
+EACH_BACKEND(a_revocation_tells_what_it_took_back)
+{
+    struct author owner, writer;
+    struct store_write w;
+    test_author(&owner, 2);
+    test_author(&writer, 3);
+    test_open_mesh(t);
+    cr_assert_eq(test_put(t, &owner, "m", "description", "by the owner", &w), ERR_OK);
+    cr_assert_eq(test_write_statement(t, WRITE_GRANT, &owner, "m", &writer.key), ERR_OK);
+    struct store_write by = test_write_of(WRITE_PUT, &writer, &owner.key, "m");
+    cr_assert_eq(test_write_text(t, &by, "description", "one"), ERR_OK);
+    struct id one = by.new_op;
+    cr_assert_eq(test_write_text(t, &by, "description", "two"), ERR_OK);
+    struct id two = by.new_op;
+    struct store_write revoke = test_write_of(WRITE_REVOKE, &owner, &owner.key, "m");
+    revoke.writer = writer.key;
+    for (unsigned again = 0; again < 2; again++) {
+        struct store_job job = {.now_ms = t->now_ms, .rng = &t->rng, .write_count = 1, .writes = &revoke};
+        cr_assert_eq(store_apply(t->store, &job), ERR_OK);
+        cr_assert_eq(revoke.why, ERR_OK);
+        cr_assert_eq(job.withdrawn_count, again == 0 ? 2 : 0);
+        for (size_t i = 0; i < job.withdrawn_count; i++) {
+            cr_assert(key_eq(&job.withdrawn[i].author, &writer.key) && id_eq(&job.withdrawn[i].entry, &w.entry));
+            cr_assert(id_eq(&job.withdrawn[i].op, &one) || id_eq(&job.withdrawn[i].op, &two));
+        }
+        store_job_close(&job);
+    }
+    test_expect_sound(t);
+}
+
 static bool collect_writer(void *ctx, const struct grant *g)
 {
     struct buf *out = ctx;
