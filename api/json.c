@@ -410,6 +410,8 @@ enum err json_tree_to_fields(const struct kind_desc *kind, const struct json_t *
 
 const char *json_fault(const struct json_error_t *e)
 {
+    if (json_error_code(e) == json_error_numeric_overflow)
+        return "a number is out of range (integers: -2^63 to 2^63-1)";
     return json_error_code(e) == json_error_null_character ? "a text holds \\u0000, which no field takes" : e->text;
 }
 
@@ -426,7 +428,7 @@ static json_t *load(struct bytes body, struct json_fields *out, struct faults *f
         return tree;
     *err = ERR_FORM;
     if (json_error_code(&error) == json_error_numeric_overflow) {
-        faults_add(faults, "", "line %d, column %d: a number is out of range (integers: -2^63 to 2^63-1)", error.line, error.column);
+        faults_add(faults, "", "line %d, column %d: %s", error.line, error.column, json_fault(&error));
         *err = ERR_INVALID;
     }
     (void)snprintf(out->detail, sizeof out->detail, "line %d, column %d: %s", error.line, error.column, json_fault(&error));

@@ -103,30 +103,31 @@ static void print_entry(const struct cli *c, const json_t *root)
         print_field("conflicts", json_object_get(meta, "conflicts"));
 }
 
-enum cli_exit cli_get(struct cli *c)
+/* Asks for the entry that the command line names. */
+static enum cli_exit ask_entry(struct cli *c, const char *method, struct cli_reply *reply)
 {
     const struct kind_desc *kind = cli_kind(c->args[0]);
     struct buf path = {0};
-    struct cli_reply reply;
     if (kind == NULL)
         return CLI_USAGE;
     cli_put_entry_path(&path, kind, c->args[1], "");
-    enum cli_exit status = cli_call(c, &(struct cli_request){.method = "GET", .path = buf_cstr(&path)}, &reply);
+    struct cli_request r = {.method = method, .path = buf_cstr(&path), .as = cli_option(c, "as")};
+    enum cli_exit status = cli_call(c, &r, reply);
     buf_close(&path);
+    return status;
+}
+
+enum cli_exit cli_get(struct cli *c)
+{
+    struct cli_reply reply;
+    enum cli_exit status = ask_entry(c, "GET", &reply);
     return status != CLI_OK ? status : cli_show(c, &reply, print_entry);
 }
 
 enum cli_exit cli_rm(struct cli *c)
 {
-    const struct kind_desc *kind = cli_kind(c->args[0]);
-    struct buf path = {0};
     struct cli_reply reply;
-    if (kind == NULL)
-        return CLI_USAGE;
-    cli_put_entry_path(&path, kind, c->args[1], "");
-    struct cli_request r = {.method = "DELETE", .path = buf_cstr(&path), .as = cli_option(c, "as")};
-    enum cli_exit status = cli_call(c, &r, &reply);
-    buf_close(&path);
+    enum cli_exit status = ask_entry(c, "DELETE", &reply);
     if (status == CLI_OK)
         cli_reply_close(&reply);
     return status;

@@ -141,7 +141,7 @@ static void put_wanted(struct buf *out, const struct config_desc *d)
 {
     switch (d->type) {
     case CONFIG_TYPE_TEXT:
-        buf_printf(out, "wants text of at most %llu bytes", (unsigned long long)d->max);
+        buf_printf(out, "wants one line of text without control characters, at most %llu bytes", (unsigned long long)d->max);
         break;
     case CONFIG_TYPE_UINT:
         buf_printf(out, "wants a number from %llu to %llu", (unsigned long long)d->min, (unsigned long long)d->max);

@@ -119,6 +119,8 @@ printf '{"name":"nul\\u0000"}' >"$work/nul.json"
 try 1 'a text holds .u0000, which no field takes' put model "$work/nul.json" --dir "$work/1"
 printf '{"name":"large","description":"%s"}' "$(printf 'x%.0s' {1..70000})" >"$work/large.json"
 try 1 'more than 65536 bytes' put model "$work/large.json" --dir "$work/1"
+echo '{"name":"large","parameters":18446744073709551616}' >"$work/over.json"
+try 1 'a number is out of range' put model "$work/over.json" --dir "$work/1"
 for verb in "ls model" "status" "version" "config show" "export jsonl" "-o json get model $id"; do
     # shellcheck disable=SC2086
     on 1 $verb >/dev/full 2>"$work/try.log"

@@ -49,7 +49,7 @@ Test(config, bad_lines_say_what_and_what_next)
     refuse("read_auth = yes", "wants one of none, token");
     refuse("history_bodies = 3", "history_bodies wants all, the one value that this version knows, not \"3\"");
     refuse("\xff\xfe = 1", "not UTF-8");
-    refuse("name = a\x01z", "wants text");
+    refuse("name = a\x01z", "wants one line of text without control characters");
 }
 
 Test(config, a_line_that_is_too_long)
