@@ -500,7 +500,7 @@ static size_t dialed_links(struct lab *lab)
 /* Two overlays that lost each other, each with all the links that it seeks. */
 Test(overlay, one_more_is_dialed_about_every_minute_and_let_go_again)
 {
-    struct lab *lab = lab_new(9, 19);
+    struct lab *lab = lab_new(7, 19);
     struct crowd c = {.lab = lab, .count = CROWD};
     lab_raw_addr(lab, "10.0.0.99:50000");
     lab_down(lab, 0);
@@ -508,21 +508,21 @@ Test(overlay, one_more_is_dialed_about_every_minute_and_let_go_again)
     lab_up(lab, 0);
     for (size_t i = 0; i < c.count; i++)
         mole_open(&c.mole[i], lab, 300 + i);
-    for (size_t i = 5; i < 9; i++)
+    for (size_t i = 3; i < 7; i++)
         lab_host(lab, i)->listening = false; /* the other half, out of reach */
-    give_book(lab, 1, 8);
+    give_book(lab, 1, 6);
     crowd_run(&c, 40000);
     size_t before = lab_host(lab, 0)->dials;
     cr_assert_geq(dialed_links(lab), NET_OUTBOUND_MIN);
     crowd_run(&c, 200000);
     size_t dials = lab_host(lab, 0)->dials - before;
     cr_assert(dials >= 2 && dials <= 5, "%zu", dials);
-    for (size_t i = 5; i < 9; i++)
+    for (size_t i = 3; i < 7; i++)
         lab_host(lab, i)->listening = true;
     bool met = false;
-    for (int i = 0; i < 100 && !met; i++) {
+    for (int i = 0; i < 200 && !met; i++) {
         crowd_run(&c, 1000);
-        for (size_t k = 5; k < 9; k++)
+        for (size_t k = 3; k < 7; k++)
             met |= lab_linked(lab, 0, k);
     }
     cr_assert(met, "found again");
