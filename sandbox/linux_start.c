@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -18,13 +19,31 @@
 #define LAUNCHER_FD  3 /* its end of the socket */
 #define SELF_TEST_MS 5000
 
-extern char **environ;
+#define ENV_MAX 4
+
+/* Of the node's environment, which may hold a passphrase, the launcher gets what its loader and sanitizers need. */
+static size_t launcher_env(char *list[ENV_MAX + 1], struct buf texts[ENV_MAX])
+{
+    static const char *const names[ENV_MAX] = {"LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+    size_t n = 0;
+    for (size_t i = 0; i < ENV_MAX; i++) {
+        const char *value = getenv(names[i]);
+        if (value == NULL)
+            continue;
+        buf_printf(&texts[n], "%s=%s", names[i], value);
+        list[n] = buf_cstr(&texts[n]);
+        n++;
+    }
+    list[n] = NULL;
+    return n;
+}
 
 /* posix_spawn shares memory with the new process until it executes. */
 static int spawn(const char *path, int its_end, pid_t *pid)
 {
     char verb[] = SANDBOX_LAUNCHER_VERB, name[] = "souk";
-    char *argv[] = {name, verb, NULL};
+    char *argv[] = {name, verb, NULL}, *env[ENV_MAX + 1];
+    struct buf texts[ENV_MAX] = {{0}};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none;
@@ -36,7 +55,10 @@ static int spawn(const char *path, int its_end, pid_t *pid)
     posix_spawnattr_init(&attr);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-    int failed = posix_spawn(pid, path, &actions, &attr, argv, environ);
+    size_t vars = launcher_env(env, texts);
+    int failed = posix_spawn(pid, path, &actions, &attr, argv, env);
+    for (size_t i = 0; i < vars; i++)
+        buf_close(&texts[i]);
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&actions);
     return failed;

@@ -160,7 +160,7 @@ struct sandbox_result {
     uint64_t wall_us;           /* from the start of the run (not of the wait in the queue)           */
     uint64_t wait_us;           /* in the queue                                                       */
     uint64_t cpu_us;            /* all its processes. For a worker: of its first process, during this */
-                                /* request                                                            */
+                                /* request; 0 where it is not known, as for its first request         */
     uint64_t memory_peak;       /* bytes; 0: nothing here measures it. For a worker: of its life      */
     uint64_t bytes_in, bytes_out;
     struct bytes output;        /* OK: the whole output. BAD_OUTPUT: its first SANDBOX_FIRST_BYTES.   */

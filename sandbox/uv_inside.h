@@ -58,7 +58,8 @@ struct uv_slot {
     unsigned open;           /* ends not yet closed                    */
     bool over, draining;
     int pid;                 /* of a worker's program; 0: not known    */
-    uint64_t cpu_us;         /* its cpu time when its request began    */
+    uint64_t cpu_us;         /* its cpu time when its request began;   */
+                             /* UINT64_MAX: not known then             */
 };
 
 /* A call from its start to its `done`. */

@@ -215,7 +215,7 @@ static void give(struct uv_slot *slot, struct uv_pending *p)
                                          .wait_us = now - p->queued_us}};
     struct buf why = {0};
     slot->call = p;
-    slot->cpu_us = slot_cpu_us(slot);
+    slot->cpu_us = slot->pid > 0 ? slot_cpu_us(slot) : UINT64_MAX;
     p->slot = slot;
     run_input(slot->run, &event, now);
     if (slot->pool->options.workers > 0 && pool_files_check(slot->pool, &why) != ERR_OK) {

@@ -13,10 +13,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DEATHS_MAX   3 /* launchers in a row that end before their self-test */
 #define RUNS_DEFAULT 64
+#define CLOSING_MS   3000 /* for a launcher to end */
 
 static void on_socket(uv_poll_t *poll, int status, int events);
 
@@ -225,13 +227,28 @@ static void free_handle(uv_handle_t *handle)
         closed(ctx);
 }
 
+/* It has nothing left to end but what it made ahead; one that hangs is not waited for. */
+static void launcher_reap(struct uv_sandbox *s)
+{
+    const struct timespec pause = {.tv_nsec = 2 * 1000000};
+    for (int i = 0; s->launcher > 0 && i < CLOSING_MS / 2; i++) {
+        if (waitpid(s->launcher, NULL, WNOHANG) != 0)
+            s->launcher = 0;
+        else
+            nanosleep(&pause, NULL);
+    }
+    if (s->launcher > 0) {
+        kill(s->launcher, SIGKILL);
+        waitpid(s->launcher, NULL, 0);
+    }
+    s->launcher = 0;
+}
+
 /* All pools are gone: the launcher goes, then this. */
 static void finish_closing(struct uv_sandbox *s)
 {
     launcher_drop(s);
-    if (s->launcher > 0)
-        waitpid(s->launcher, NULL, 0); /* it has nothing left to end */
-    s->launcher = 0;
+    launcher_reap(s);
     uv_close((uv_handle_t *)&s->timer, free_handle);
     uv_close((uv_handle_t *)&s->soon, free_handle);
 }

@@ -375,6 +375,18 @@ static void hostile_neighbour(struct jailbed *bed)
     uv_pool_close(pool);
 }
 
+/* Nothing of the node's environment is in the launcher, where a fault of the kernel would look first. */
+static void launcher_environment(void)
+{
+    char path[64], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/environ", jailbed_launcher_pid());
+    FILE *f = fopen(path, "r");
+    size_t n = f == NULL ? 0 : fread(text, 1, sizeof text - 1, f);
+    EXPECT(f != NULL && memmem(text, n, "SOUK_LIFE_SECRET", 16) == NULL, NULL);
+    if (f != NULL)
+        fclose(f);
+}
+
 static void self_test_alone(const struct jailbed *bed)
 {
     struct sandbox_layers layers;
@@ -392,7 +404,9 @@ int main(void)
     char dir[] = "/tmp/souk-life-XXXXXX", command[64];
     if (mkdtemp(dir) == NULL || chmod(dir, 0755) != 0)
         return 1;
+    setenv("SOUK_LIFE_SECRET", "1", 1);
     jailbed_open(&bed);
+    launcher_environment();
     self_test_alone(&bed);
     streamed(&bed);
     prebuilt(&bed);
