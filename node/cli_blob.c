@@ -105,7 +105,8 @@ static const char *store_blob(const char *dir, int from, struct id *name)
     struct buf list = {0};
     snprintf(part, sizeof part, "%s/.push-%ld", dir, (long)getpid());
     int to = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    const char *fault = to < 0 ? strerror(errno) : copy_chunks(from, to, &list);
+    /* A program in a sandbox reads it under another id; the folder keeps everybody else out. */
+    const char *fault = to < 0 || fchmod(to, 0644) != 0 ? strerror(errno) : copy_chunks(from, to, &list);
     if (fault == NULL && fsync(to) != 0)
         fault = strerror(errno);
     if (to >= 0)

@@ -366,8 +366,9 @@ static bool take_list(struct pull *p, struct bytes list)
     p->states = mem_calloc(p->chunks > 0 ? p->chunks : 1, 1);
     blob_path(path, sizeof path, p->blobs->server->given->dir, &p->name);
     (void)snprintf(part, sizeof part, "%s.part", path);
-    p->fd = open(part, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (p->fd < 0) {
+    p->fd = open(part, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    /* A program in a sandbox reads it under another id; D/blobs keeps everybody else out. */
+    if (p->fd < 0 || fchmod(p->fd, 0644) != 0) {
         buf_printf(&p->why, "cannot write %s: %s", part, strerror(errno));
         p->err = ERR_IO;
     }

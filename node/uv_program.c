@@ -24,6 +24,21 @@ static enum err open_file(struct program *p, const char *name, struct buf *why)
     return e;
 }
 
+enum use { USE_READ, USE_EXECUTE };
+
+/* Where the node is root, programs run under ids of their own: what only its owner may read would fail in the middle of a
+ * run. */
+static enum err check_mode(const struct sandbox_file *f, enum use use, struct buf *why)
+{
+    struct stat st;
+    unsigned need = use == USE_EXECUTE ? S_IROTH | S_IXOTH : S_IROTH;
+    if (geteuid() != 0 || fstat(f->fd, &st) != 0 || (st.st_mode & need) == need)
+        return ERR_OK;
+    buf_printf(why, "the program runs under an id of its own, which may not %s %s: chmod o+r%s it",
+               use == USE_EXECUTE ? "execute" : "read", f->path, use == USE_EXECUTE ? "x" : "");
+    return ERR_DENIED;
+}
+
 /* A name without a slash is looked for where the program would look. */
 static bool search(const char *name, char out[SANDBOX_PATH_MAX])
 {
@@ -105,6 +120,9 @@ static enum err open_program(struct program *p, const struct deployment *d, stru
         e = open_script(p, why);
     if (e != ERR_OK)
         return e;
+    e = check_mode(&p->files[0], USE_EXECUTE, why);
+    if (e == ERR_OK && p->script[0] != 0)
+        e = check_mode(&p->files[1], USE_READ, why);
     if (p->script[0] != 0)
         p->argv[argc++] = p->interpreter;
     if (p->script[0] != 0 && p->argument[0] != 0)
@@ -113,7 +131,7 @@ static enum err open_program(struct program *p, const struct deployment *d, stru
     for (size_t i = 1; i < d->argc; i++)
         p->argv[argc++] = d->argv[i];
     p->argv[argc] = NULL;
-    return ERR_OK;
+    return e;
 }
 
 static enum err open_mount(struct program *p, const struct deployment_mount *m, const char *dir, struct buf *why)
@@ -139,6 +157,9 @@ static enum err open_mount(struct program *p, const struct deployment_mount *m, 
         if (e != ERR_OK)
             return e;
         file = (int)p->file_count - 1;
+        e = check_mode(&p->files[file], USE_READ, why);
+        if (e != ERR_OK)
+            return e;
     }
     p->mounts[p->mount_count] = (struct sandbox_mount){.source = source, .target = m->target};
     p->mount_files[p->mount_count++] = file;

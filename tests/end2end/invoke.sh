@@ -137,6 +137,12 @@ post "$http1" "$token" /models/echo/invoke -d 1 -o "$work/problem" -w '%{http_co
 jq -r .detail "$work/problem" | grep -q "$was.*$is\|$is.*$was" || fail "both hashes: $(jq -r .detail "$work/problem")"
 [[ $(jq -r .receipt.credentialSubject.work.status "$work/problem") == refused ]] || fail "its receipt"
 
+if [[ $(id -u) == 0 ]]; then
+    cp /bin/cat "$work/private" && chmod 700 "$work/private"
+    deploy 1 echo -- "$work/private" && fail "a program that its own id may not execute was deployed"
+    grep -q 'chmod o+rx' "$work/deploy.err" || fail "what to do: $(cat "$work/deploy.err")"
+fi
+
 say "from another node"
 printf '#!/bin/sh\n# a script\nexec cat\n' >"$work/script" && chmod +x "$work/script"
 deploy 1 echo -- "$work/script" || fail "deploy of a script: $(cat "$work/deploy.err")"
