@@ -15,6 +15,7 @@
 #define TICKS_PER_MINUTE  6000
 #define IDLE_BYTES        (384u << 10) /* a host may send this much a minute with nothing to tell ... */
 #define COPIES_PER_DELTA  20         /* ... and each byte made this often to its peers              */
+#define FED_BYTES         (48u << 20) /* what one hostile host can draw from an honest one in a minute; measured: 16 MB */
 #define ACKED_CHECKED     300        /* after a restart: the newest                                 */
 #define PEERS_MAX         (NET_BOOK_MAX + 1)
 
@@ -145,6 +146,8 @@ static void check_minute(struct sim_world *w)
         if (h->sent_minute > most)
             sim_world_fail(w, "host %u sent %llu bytes in a minute, at most %llu seemed needed", h->index,
                        (unsigned long long)h->sent_minute, (unsigned long long)most);
+        if (h->fed_minute > FED_BYTES * (1 + w->host_count - w->honest_count))
+            sim_world_fail(w, "host %u sent %llu bytes to hostile hosts in a minute", h->index, (unsigned long long)h->fed_minute);
         if (h->ticks_minute > TICKS_PER_MINUTE)
             sim_world_fail(w, "host %u: timer storm: %llu ticks in a minute", h->index, (unsigned long long)h->ticks_minute);
         if (w->config.trace)
