@@ -20,6 +20,7 @@ struct state {
 };
 
 static int faults;
+static char word[32]; /* on the command lines of this test alone */
 
 static void settle(int launcher, struct jailbed *bed)
 {
@@ -49,7 +50,7 @@ static struct state look(int launcher, struct jailbed *bed)
 
 static void run(struct jailbed *bed, int count)
 {
-    const char *const kinds[][3] = {{"sleep", "souk-killed", NULL}, {"flood", NULL, NULL}, {"daemon", NULL, NULL}};
+    const char *const kinds[][3] = {{"sleep", word, NULL}, {"flood", NULL, NULL}, {"daemon", NULL, NULL}};
     struct uv_pool *pools[3];
     static struct jail_result r[PARALLEL];
     for (int k = 0; k < 3; k++) {
@@ -80,7 +81,7 @@ static void same(const char *what, size_t before, size_t after, size_t more)
 /* A launcher that hangs is ended and replaced; the call that it held ends too. */
 static void launcher_stops(struct jailbed *bed)
 {
-    const char *const sleeper[] = {"sleep", "souk-killed", NULL};
+    const char *const sleeper[] = {"sleep", word, NULL};
     struct sandbox_spec spec = jailbed_spec(bed, sleeper);
     struct jail_result r;
     unsigned before = bed->readies;
@@ -88,7 +89,7 @@ static void launcher_stops(struct jailbed *bed)
     const struct uv_pool_options options = {.spec = &spec};
     struct uv_pool *pool = jailbed_pool(bed, &options);
     jailbed_call(pool, (struct bytes){0}, 1, &r);
-    while (watch_processes("souk-killed") == 0)
+    while (watch_processes(word) == 0)
         jailbed_wait_ms(bed, 10);
     kill(jailbed_launcher_pid(), SIGSTOP);
     jailbed_wait(bed, &r);
@@ -102,6 +103,7 @@ static void launcher_stops(struct jailbed *bed)
 int main(void)
 {
     struct jailbed bed;
+    snprintf(word, sizeof word, "souk-killed-%d", (int)getpid());
     jailbed_open(&bed);
     int launcher = jailbed_launcher_pid();
     run(&bed, 100); /* allocators and tables find their size */
@@ -116,7 +118,7 @@ int main(void)
     same("resident KiB", before.kb, after.kb, GROWTH);
     same("launcher's resident KiB", before.launcher_kb, after.launcher_kb, GROWTH);
     launcher_stops(&bed);
-    faults += !watch_until_gone("souk-killed");
+    faults += !watch_until_gone(word);
     jailbed_close(&bed);
     faults += !watch_until(watch_groups, launcher, 0);
     printf("%d faults\n", faults);

@@ -36,7 +36,8 @@ static bool output_is(const struct jail_result *r, const char *text)
     return r->r.status == SANDBOX_OK && bytes_eq(r->r.output, bytes_str(text));
 }
 
-static const char *const sleeper[] = {"sleep", "souk-life-sleeper", NULL};
+static char word[32]; /* on the command lines of this test alone */
+static const char *const sleeper[] = {"sleep", word, NULL};
 
 /* A process of its own that is a node with a run that never ends, until it is killed. Its launcher's pid comes back by a pipe. */
 static pid_t start_node(int *launcher)
@@ -351,7 +352,7 @@ static void not_started(struct jailbed *bed, const char *dir)
 /* Everything at once by one caller does not keep another from being served. */
 static void hostile_neighbour(struct jailbed *bed)
 {
-    const char *const bomb[] = {"fork-endless", NULL}, *const print[] = {"print", "calm", NULL};
+    const char *const bomb[] = {"fork-endless", word, NULL}, *const print[] = {"print", "calm", NULL};
     struct sandbox_spec hostile = jailbed_spec(bed, bomb);
     struct jail_result bad[2], r;
     hostile.limits.wall_ms = 3000;
@@ -371,7 +372,7 @@ static void hostile_neighbour(struct jailbed *bed)
         EXPECT(bad[i].r.status == SANDBOX_TIMEOUT, &bad[i]);
         jail_result_close(&bad[i]);
     }
-    EXPECT(watch_until_gone("fork-endless"), NULL);
+    EXPECT(watch_until_gone(word), NULL);
     uv_pool_close(pool);
 }
 
@@ -404,6 +405,7 @@ int main(void)
     char dir[] = "/tmp/souk-life-XXXXXX", command[64];
     if (mkdtemp(dir) == NULL || chmod(dir, 0755) != 0)
         return 1;
+    snprintf(word, sizeof word, "souk-life-%d", (int)getpid());
     setenv("SOUK_LIFE_SECRET", "1", 1);
     jailbed_open(&bed);
     launcher_environment();
