@@ -24,7 +24,7 @@ await 10 "three receipts are kept" kept
 on 1 invoke language -d 'Les enfants jouent dans le jardin' | grep -q '^__label__fr 0.9' || fail "French"
 
 say "the receipts, by a library of others"
-if ! command -v npm >/dev/null || ! npm install --prefix "$work/npm" --ignore-scripts --no-audit --no-fund --silent \
+if ! command -v npm >/dev/null || ! npm install --prefix "$work/npm" --ignore-scripts --no-audit --no-fund --silent --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=20000 \
     @digitalbazaar/vc @digitalbazaar/data-integrity @digitalbazaar/eddsa-jcs-2022-cryptosuite >/dev/null 2>&1; then
     echo "@digitalbazaar/vc cannot be fetched: that check is not run"
     exit 0
