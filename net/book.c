@@ -174,6 +174,7 @@ static void join_rows(struct net *n, struct peer *p, struct peer *dialed)
 {
     assert(p != dialed && p->has_key && dialed->link == NULL);
     p->pinned |= dialed->pinned;
+    p->pin_kept |= dialed->pin_kept;
     if (dialed->pinned || p->addr[0] == 0)
         memcpy(p->addr, dialed->addr, sizeof p->addr);
     p->fails = 0;
@@ -212,28 +213,34 @@ struct peer *book_claim(struct net *n, struct peer *dialed, const struct key *ke
 
 /* ---- the operator ---------------------------------------------------------------------------------------------------- */
 
-static void operator_add(struct net *n, const char *text)
+size_t book_pinned(const struct net *n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n->book_count; i++)
+        count += n->book[i]->pinned;
+    return count;
+}
+
+static void operator_add(struct net *n, const char *text, enum net_event_kind kind)
 {
     struct key key;
     bool has_key;
     char addr[NET_ADDR_MAX];
-    size_t pinned = 0;
     if (!addr_split(text, &key, &has_key, addr)) {
         net_log(n, 0, "peer address '%s' is not HOST:PORT or KEY@HOST:PORT (KEY: 64 hex digits, PORT: 1 to 65535)", text);
         return;
     }
-    for (size_t i = 0; i < n->book_count; i++)
-        pinned += n->book[i]->pinned;
     struct peer *p = has_key ? book_by_key(n, &key) : NULL;
     if (p == NULL)
         p = book_by_addr(n, addr);
-    if (p == NULL && pinned < NET_PINNED_MAX)
+    if (p == NULL && book_pinned(n) < NET_PINNED_MAX)
         p = book_add(n);
     if (p == NULL) {
         net_log(n, 0, "peer %s is not added: %d pinned peers are the most", addr, NET_PINNED_MAX);
         return;
     }
     p->pinned = true;
+    p->pin_kept |= kind == NET_PEER_PIN;
     (void)snprintf(p->addr, sizeof p->addr, "%s", addr);
     if (has_key) {
         p->has_key = p->key_required = true;
@@ -270,8 +277,8 @@ static void set_expelled(struct net *n, struct peer *p, bool expelled)
 
 void book_operator(struct net *n, const struct net_event *e)
 {
-    if (e->kind == NET_PEER_ADD) {
-        operator_add(n, e->addr);
+    if (e->kind == NET_PEER_ADD || e->kind == NET_PEER_PIN) {
+        operator_add(n, e->addr, e->kind);
         return;
     }
     if (e->kind == NET_PEER_BAN) {

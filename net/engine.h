@@ -156,6 +156,7 @@ struct peer {
     char addr[NET_ADDR_MAX];    /* "HOST:PORT"; "" : unknown */
     char told[NET_ADDR_MAX];    /* the address it advertises, for others; "" : none */
     bool pinned, self;
+    bool pin_kept;              /* pinned by the operator: across restarts */
     bool crowded;               /* it had no free link the last time */
     bool proved;                /* there was a session with this key */
     bool probed;                /* dialed though no link is missing */
@@ -166,6 +167,7 @@ struct peer {
     size_t score_count;
     struct net_trouble trouble;
     uint64_t sent_bytes, received_bytes, sessions;   /* of sessions that ended; that came up */
+    struct net_talk talk;
     unsigned fails;
     uint64_t next_dial_ms;
     uint64_t dial;              /* under way until proved or failed; 0: none */
@@ -366,6 +368,7 @@ void book_failed(struct net *n, struct peer *p);
 void book_dial(struct net *n, struct peer *p);
 bool book_may_dial(const struct net *n, const struct peer *p); /* now, room aside */
 size_t book_dialing(const struct net *n);
+size_t book_pinned(const struct net *n);
 bool book_banned(const struct net *n, const struct peer *p);
 /* The row that an identity belongs to: found, made, or joined with the row that was dialed. NULL: no room. */
 struct peer *book_claim(struct net *n, struct peer *dialed, const struct key *key);
@@ -389,6 +392,8 @@ void note_score(struct net *n, struct peer *p, enum net_scored why, int64_t by);
 void note_dial(const struct net *n, struct peer *p, enum net_dial_fault fault);
 void note_end(struct net *n, const struct link *l); /* its connection ended; counts its bytes */
 void note_up(struct net *n, const struct link *l);  /* its session is up */
+enum note_way { NOTE_SENT, NOTE_RECEIVED };
+void note_said(struct net *n, struct peer *p, enum wire_type type, enum note_way way); /* p may be NULL */
 void note_info(const struct net *n, const struct peer *p, struct net_peer_info *out);
 
 /* ---- links.c: connections ------------------------------------------------------------------------------------------ */

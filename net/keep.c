@@ -1,5 +1,5 @@
 /*
- * The address book across restarts: keys, addresses, scores and bans as lines of text. Reading takes what is well-formed
+ * The address book across restarts: keys, addresses, scores, bans and the operator's pins as lines of text. Reading takes what is well-formed
  * and leaves the rest, so that a damaged book never keeps a node from starting. Knows no file.
  */
 #include "net/engine.h"
@@ -8,13 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HEAD "souk peers 1"
+#define HEAD   "souk peers 1"
+#define PINNED "pinned" /* the last word of a row that the operator pinned */
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------ */
 
 static bool worth_keeping(const struct net *n, const struct peer *p)
 {
-    return p->has_key && !p->self && (p->addr[0] != 0 || p->told[0] != 0 || p->score != 0 || book_banned(n, p));
+    bool known = p->has_key && (p->addr[0] != 0 || p->told[0] != 0 || p->score != 0 || book_banned(n, p));
+    return !p->self && (known || p->pin_kept);
 }
 
 /* Rounded up, so that an unchanged book is the same text a moment later. */
@@ -25,16 +27,17 @@ static uint64_t whole_time(uint64_t ms)
 
 static void put_row(const struct net *n, const struct peer *p, uint64_t clock_ms, struct buf *out)
 {
-    char key[ID_HEX_SIZE], source[ID_HEX_SIZE];
+    char key[ID_HEX_SIZE] = "-", source[ID_HEX_SIZE];
     const char *addr = p->addr[0] != 0 ? p->addr : p->told[0] != 0 ? p->told : "-";
     uint64_t banned = 0;
     if (book_banned(n, p))
         banned = p->banned_until_ms == UINT64_MAX ? UINT64_MAX : whole_time(clock_ms + (p->banned_until_ms - n->now_ms));
-    key_hex(key, &p->key);
+    if (p->has_key)
+        key_hex(key, &p->key);
     key_hex(source, &p->source);
     assert(strchr(addr, ' ') == NULL);
-    buf_printf(out, "%s %s %lld %llu %d %s %d\n", key, addr, (long long)p->score, (unsigned long long)banned, p->proved, source,
-               p->sure_source);
+    buf_printf(out, "%s %s %lld %llu %d %s %d%s\n", key, addr, (long long)p->score, (unsigned long long)banned, p->proved, source,
+               p->sure_source, p->pin_kept ? " " PINNED : "");
 }
 
 void net_book_save(const struct net *n, uint64_t clock_ms, struct buf *out)
@@ -97,7 +100,9 @@ static bool parse_address(struct bytes text, char out[NET_ADDR_MAX])
     return kind == ADDR_PLAIN || kind == ADDR_LOOPBACK;
 }
 
+/* A row without a key is one that the operator pinned and that never answered. */
 struct row {
+    bool has_key, pinned;
     struct key key, source;
     char addr[NET_ADDR_MAX];
     int64_t score;
@@ -106,10 +111,14 @@ struct row {
 
 static bool parse_row(struct bytes line, struct row *r)
 {
-    return key_parse(&r->key, cut(&line, ' ')) && parse_address(cut(&line, ' '), r->addr) &&
-           parse_score(cut(&line, ' '), &r->score) && parse_number(cut(&line, ' '), &r->banned) &&
-           parse_number(cut(&line, ' '), &r->proved) && key_parse(&r->source, cut(&line, ' ')) &&
-           parse_number(cut(&line, ' '), &r->sure) && line.n == 0;
+    struct bytes key = cut(&line, ' ');
+    r->has_key = !bytes_eq(key, bytes_str("-"));
+    if ((r->has_key && !key_parse(&r->key, key)) || !parse_address(cut(&line, ' '), r->addr) ||
+        !parse_score(cut(&line, ' '), &r->score) || !parse_number(cut(&line, ' '), &r->banned) ||
+        !parse_number(cut(&line, ' '), &r->proved) || !key_parse(&r->source, cut(&line, ' ')) || !parse_number(cut(&line, ' '), &r->sure))
+        return false;
+    r->pinned = bytes_eq(line, bytes_str(PINNED));
+    return (line.n == 0 || r->pinned) && (r->has_key || (r->pinned && r->addr[0] != 0));
 }
 
 static uint64_t ban_left(uint64_t banned, uint64_t clock_ms)
@@ -120,12 +129,15 @@ static uint64_t ban_left(uint64_t banned, uint64_t clock_ms)
 
 static void take_row(struct net *n, const struct row *r, uint64_t clock_ms)
 {
-    if (key_eq(&r->key, &n->self.key) || book_by_key(n, &r->key) != NULL || n->book_count == NET_BOOK_MAX)
+    bool known = r->has_key ? key_eq(&r->key, &n->self.key) || book_by_key(n, &r->key) != NULL : book_by_addr(n, r->addr) != NULL;
+    bool pinned = r->pinned && book_pinned(n) < NET_PINNED_MAX;
+    if (known || n->book_count == NET_BOOK_MAX || (!r->has_key && !pinned))
         return;
     struct peer *p = book_add(n);
     assert(p != NULL && n->book_count <= NET_BOOK_MAX);
-    p->has_key = p->key_required = true;
+    p->has_key = p->key_required = r->has_key;
     p->key = r->key;
+    p->pinned = p->pin_kept = pinned;
     p->source = r->source;
     p->score = r->score;
     p->proved = r->proved == 1;

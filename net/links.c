@@ -59,6 +59,7 @@ void link_send(struct net *n, struct link *l, const struct wire_message *m)
     if (l->conn.state != CONN_HELLO && l->conn.state != CONN_UP)
         return;
     (void)conn_send(&l->conn, m);
+    note_said(n, l->peer, m->type, NOTE_SENT);
     gossip_lazy(l);
     /* PROTOCOL 6.2: A peer that leaves more than 16 MiB unread is disconnected. */
     if (link_queued(l) > NET_QUEUE_MAX)
@@ -296,6 +297,12 @@ static void note_heard(struct net *n, struct link *l, uint64_t nonce)
         l->partial_ms = n->now_ms > 0 ? n->now_ms : 1;
 }
 
+static void got(struct net *n, struct link *l, const struct wire_message *m)
+{
+    note_said(n, l->peer, m->type, NOTE_RECEIVED);
+    session_message(n, l, m);
+}
+
 static void got_data(struct net *n, struct link *l, struct bytes in)
 {
     struct wire_message m;
@@ -310,7 +317,7 @@ static void got_data(struct net *n, struct link *l, struct bytes in)
         if (r == CONN_ASK)
             proved(n, l);
         else if (r == CONN_GOT)
-            session_message(n, l, &m);
+            got(n, l, &m);
         else
             failed(n, l);
     }

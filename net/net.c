@@ -200,6 +200,7 @@ static void dispatch(struct net *n, const struct net_event *e)
         fetch_loaded(n, e);
         return;
     case NET_PEER_ADD:
+    case NET_PEER_PIN:
     case NET_PEER_REMOVE:
     case NET_PEER_BAN:
     case NET_PEER_UNBAN:
@@ -332,6 +333,7 @@ static void peer_info(const struct net *n, const struct peer *p, struct net_peer
     out->received_bytes += l->received_bytes;
     out->queued_bytes = link_queued(l);
     out->queued_ids = l->offers.n / WIRE_ITEM_BYTES;
+    out->asked_ids = l->asked;
     out->sends_whole = !l->in_lazy;
     out->sent_whole = !l->out_lazy && !l->lazy;
     out->outbound = l->outbound;
@@ -353,6 +355,11 @@ void net_stats(const struct net *n, struct net_stats *out)
 {
     *out = n->stats;
     out->peers_up = links_up(n);
+    out->whole_in = out->whole_out = 0;
+    for (size_t i = 0; i < n->link_count; i++) {
+        out->whole_in += link_up(n->links[i]) && !n->links[i]->in_lazy;
+        out->whole_out += link_up(n->links[i]) && !n->links[i]->out_lazy && !n->links[i]->lazy;
+    }
     out->overlay = n->wide;
     copy_stats(n, out);
 }

@@ -51,7 +51,8 @@ enum net_event_kind {
     NET_STORED,      /* results: what became of bundles handed out by NET_STORE, after the commit */
     NET_PUBLISH,     /* items: this node's own new deltas, after the commit */
     NET_LOADED,      /* load, bytes (a bundle; n == 0: not held), the answer to NET_LOAD */
-    NET_PEER_ADD,    /* addr: operator or config; pinned */
+    NET_PEER_ADD,    /* addr: pinned while this object lives, for example as the settings say */
+    NET_PEER_PIN,    /* addr: pinned by the operator; kept in the book until NET_PEER_REMOVE */
     NET_PEER_REMOVE, /* peer, or addr: HOST:PORT of one whose key is not known */
     NET_PEER_BAN,    /* peer */
     NET_PEER_UNBAN,  /* peer */
@@ -169,6 +170,13 @@ enum net_scored {
 const char *net_scored_word(enum net_scored why); /* one word, e.g. "fresh": for programs and metric labels */
 const char *net_scored_text(enum net_scored why); /* for people */
 
+/* Messages that decide how deltas spread, counted each way. */
+enum net_said { NET_SAID_DELTA, NET_SAID_IHAVE, NET_SAID_IWANT, NET_SAID_IDONTWANT, NET_SAID_GRAFT, NET_SAID_PRUNE, NET_SAID_COUNT };
+const char *net_said_word(enum net_said what); /* one word, e.g. "iwant": for programs and metric labels */
+struct net_talk {
+    uint64_t sent[NET_SAID_COUNT], received[NET_SAID_COUNT];
+};
+
 #define NET_SCORES_KEPT 12 /* changes of score remembered of each peer; changes in a row for one reason are one */
 struct net_score_change {
     enum net_scored why;
@@ -197,6 +205,8 @@ struct net_peer_info {
     uint64_t sent_bytes, received_bytes; /* of all sessions since the start */
     uint64_t queued_bytes;
     size_t queued_ids;          /* deltas that it will be offered as ids */
+    size_t asked_ids;           /* ids that it was asked for and has not answered */
+    struct net_talk talk;       /* of all sessions since the start */
     bool sends_whole, sent_whole; /* a session: whole deltas come from it, go to it; else ids that are asked for */
     uint64_t sessions;          /* that came up since the start */
     uint64_t up_ms;             /* when the present one did, monotonic; 0: none */
@@ -220,7 +230,7 @@ struct net_stranger {
 };
 size_t net_strangers(const struct net *n, struct net_stranger *out, size_t max);
 
-/* The address book with scores and bans, as text to be kept across restarts: at most NET_BOOK_TEXT bytes are appended.
+/* The address book with scores, bans and the operator's pins, as text to be kept across restarts: at most NET_BOOK_TEXT bytes are appended.
  * Wall clock in ms. Load before the first event; what is not well-formed is left out with a line in the log. */
 #define NET_BOOK_TEXT 65536
 void net_book_save(const struct net *n, uint64_t clock_ms, struct buf *out);
@@ -233,7 +243,8 @@ struct net_stats {
     uint64_t sessions_dialed, sessions_accepted; /* that came up */
     uint64_t scored[NET_SCORED_COUNT];           /* changes of any peer's score */
     uint64_t grafts_sent, prunes_sent;
-    size_t peers_up;
+    struct net_talk talk;                        /* with all peers */
+    size_t peers_up, whole_in, whole_out;        /* sessions; those over which whole deltas come, and go */
     bool overlay;     /* more peers are known than a full mesh may have */
     size_t comparing; /* sessions of reconciliation that this node has under way */
     bool catching_up; /* a bulk copy is under way */

@@ -159,6 +159,34 @@ void note_up(struct net *n, const struct link *l)
         n->stats.sessions_accepted++;
 }
 
+/* ---- messages -------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *word;
+    enum wire_type type;
+} said[NET_SAID_COUNT] = {
+    [NET_SAID_DELTA] = {"delta", WIRE_DELTA},         [NET_SAID_IHAVE] = {"ihave", WIRE_IHAVE}, [NET_SAID_IWANT] = {"iwant", WIRE_IWANT},
+    [NET_SAID_IDONTWANT] = {"idontwant", WIRE_IDONTWANT}, [NET_SAID_GRAFT] = {"graft", WIRE_GRAFT}, [NET_SAID_PRUNE] = {"prune", WIRE_PRUNE},
+};
+
+const char *net_said_word(enum net_said what)
+{
+    assert(what < NET_SAID_COUNT);
+    return said[what].word;
+}
+
+void note_said(struct net *n, struct peer *p, enum wire_type type, enum note_way way)
+{
+    for (size_t i = 0; i < NET_SAID_COUNT; i++) {
+        if (said[i].type != type)
+            continue;
+        (way == NOTE_SENT ? n->stats.talk.sent : n->stats.talk.received)[i]++;
+        if (p != NULL)
+            (way == NOTE_SENT ? p->talk.sent : p->talk.received)[i]++;
+        return;
+    }
+}
+
 /* ---- views ----------------------------------------------------------------------------------------------------------- */
 
 void note_info(const struct net *n, const struct peer *p, struct net_peer_info *out)
@@ -167,6 +195,7 @@ void note_info(const struct net *n, const struct peer *p, struct net_peer_info *
     out->sent_bytes = p->sent_bytes;
     out->received_bytes = p->received_bytes;
     out->sessions = p->sessions;
+    out->talk = p->talk;
     out->up_ms = p->link != NULL ? p->link->up_ms : 0;
     out->trouble = p->trouble;
     if (p->trouble.code != NULL)

@@ -52,7 +52,7 @@ static void admin_peer_add(struct backend *b, struct api_call *call)
         backend_fail(call, ERR_INVALID, NULL);
         return;
     }
-    tell_net(b, (struct net_event){.kind = NET_PEER_ADD, .addr = address});
+    tell_net(b, (struct net_event){.kind = NET_PEER_PIN, .addr = address});
     json_decref(root);
     buf_put_str(&call->out, "{}");
     backend_ok(call);

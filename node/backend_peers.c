@@ -83,6 +83,15 @@ static void put_trouble(struct backend *b, struct buf *out, const struct net_tro
     buf_printf(out, ",\"age_ms\":%llu}", (unsigned long long)(b->now_ms > t->since_ms ? b->now_ms - t->since_ms : 0));
 }
 
+/* ,"sent":{"delta":1,...} */
+static void put_said(struct buf *out, const char *name, const uint64_t counts[NET_SAID_COUNT])
+{
+    buf_printf(out, ",\"%s\":{", name);
+    for (int i = 0; i < NET_SAID_COUNT; i++)
+        buf_printf(out, "%s\"%s\":%llu", i > 0 ? "," : "", net_said_word((enum net_said)i), (unsigned long long)counts[i]);
+    buf_put_u8(out, '}');
+}
+
 static void put_peer(struct backend *b, struct buf *out, const struct net_peer_info *p)
 {
     char id[ID_HEX_SIZE];
@@ -94,12 +103,14 @@ static void put_peer(struct backend *b, struct buf *out, const struct net_peer_i
                state_word(p->state), (unsigned long long)p->lag_ms, (unsigned long long)p->sent_bytes,
                (unsigned long long)p->received_bytes, (unsigned long long)p->queued_bytes);
     uint64_t silent_ms = p->heard_ms != 0 && b->now_ms > p->heard_ms ? b->now_ms - p->heard_ms : 0;
-    buf_printf(out, ",\"queued_ids\":%zu,\"sends_whole\":%s,\"sent_whole\":%s,\"expelled\":%s", p->queued_ids,
-               p->sends_whole ? "true" : "false", p->sent_whole ? "true" : "false", p->expelled ? "true" : "false");
+    buf_printf(out, ",\"queued_ids\":%zu,\"asked_ids\":%zu,\"sends_whole\":%s,\"sent_whole\":%s,\"expelled\":%s", p->queued_ids,
+               p->asked_ids, p->sends_whole ? "true" : "false", p->sent_whole ? "true" : "false", p->expelled ? "true" : "false");
     buf_printf(out,
                ",\"outbound\":%s,\"pinned\":%s,\"synced\":%s,\"sessions\":%llu,\"skew_ms\":%lld,\"silent_ms\":%llu",
                p->outbound ? "true" : "false", p->pinned ? "true" : "false", p->synced ? "true" : "false",
                (unsigned long long)p->sessions, (long long)p->skew_ms, (unsigned long long)silent_ms);
+    put_said(out, "sent", p->talk.sent);
+    put_said(out, "received", p->talk.received);
     if (p->up_ms != 0)
         put_time(b, out, "up_since", p->up_ms);
     put_scores(b, out, p);
@@ -170,6 +181,11 @@ static int64_t value_ids(const struct net_peer_info *p)
     return (int64_t)p->queued_ids;
 }
 
+static int64_t value_asked(const struct net_peer_info *p)
+{
+    return (int64_t)p->asked_ids;
+}
+
 static int64_t value_score(const struct net_peer_info *p)
 {
     return p->score;
@@ -201,6 +217,7 @@ static const struct peer_family families[] = {
      UNIT_MS, value_lag},
     {"souk_peer_queue_bytes", "Bytes that wait to be sent to the peer.", METRIC_GAUGE, UNIT_PLAIN, value_queue},
     {"souk_peer_queue_ids", "Deltas that wait to be offered to the peer as ids.", METRIC_GAUGE, UNIT_PLAIN, value_ids},
+    {"souk_peer_asked_ids", "Deltas that the peer was asked for and has not sent.", METRIC_GAUGE, UNIT_PLAIN, value_asked},
     {"souk_peer_score", "How the peer behaved, -100 (banned) to 100; souk peer ls gives the reasons.", METRIC_GAUGE,
      UNIT_PLAIN, value_score},
     {"souk_peer_clock_skew_seconds", "The peer's wall clock less this node's.", METRIC_GAUGE, UNIT_MS, value_skew},
@@ -226,6 +243,20 @@ static void put_family(struct buf *out, const struct peer_family *f, const struc
     }
 }
 
+static void put_overlay(struct buf *out, const struct net_stats *s)
+{
+    metrics_gauge(out, "souk_overlay", "1 while more peers are known than a full mesh may have.", s->overlay ? 1 : 0);
+    metrics_family(out, "souk_overlay_links", METRIC_GAUGE, "Sessions over which whole deltas come (in) and go (out); the others carry ids.");
+    metrics_sample(out, "souk_overlay_links", &(struct metric_label){"direction", "in"}, 1, s->whole_in);
+    metrics_sample(out, "souk_overlay_links", &(struct metric_label){"direction", "out"}, 1, s->whole_out);
+    metrics_family(out, "souk_mesh_messages_total", METRIC_COUNTER, "Messages by which deltas spread, by type and direction.");
+    for (int i = 0; i < 2 * NET_SAID_COUNT; i++) {
+        enum net_said what = (enum net_said)(i / 2);
+        struct metric_label labels[2] = {{"type", net_said_word(what)}, {"direction", i % 2 == 0 ? "sent" : "received"}};
+        metrics_sample(out, "souk_mesh_messages_total", labels, 2, (i % 2 == 0 ? s->talk.sent : s->talk.received)[what]);
+    }
+}
+
 void backend_metrics_peers(struct backend *b, struct buf *out)
 {
     struct net_stats stats;
@@ -240,10 +271,7 @@ void backend_metrics_peers(struct backend *b, struct buf *out)
         struct metric_label label = {"reason", net_scored_word((enum net_scored)i)};
         metrics_sample(out, "souk_peer_score_changes_total", &label, 1, stats.scored[i]);
     }
-    metrics_gauge(out, "souk_overlay", "1 while more peers are known than a full mesh may have.",
-                  stats.overlay ? 1 : 0);
-    metrics_counter(out, "souk_grafts_sent_total", "Links asked to carry whole deltas.", stats.grafts_sent);
-    metrics_counter(out, "souk_prunes_sent_total", "Links asked to carry ids alone.", stats.prunes_sent);
+    put_overlay(out, &stats);
     metrics_family(out, "souk_sessions_total", METRIC_COUNTER, "Sessions with peers that came up, by who dialed.");
     metrics_sample(out, "souk_sessions_total", &(struct metric_label){"dialed_by", "self"}, 1, stats.sessions_dialed);
     metrics_sample(out, "souk_sessions_total", &(struct metric_label){"dialed_by", "peer"}, 1, stats.sessions_accepted);

@@ -52,6 +52,8 @@ static void put_peer(struct buf *out, const json_t *p)
     const char *id = cli_text(p, "id"), *address = cli_text(p, "address");
     if (strspn(id, "0") == strlen(id))
         buf_put_str(out, address);
+    else if (address[0] == '\0')
+        buf_printf(out, "%.12s", id);
     else
         buf_printf(out, "%.12s (%s)", id, address);
 }
@@ -460,9 +462,17 @@ static void tell_up(struct mesh_view *m)
     }
 }
 
+/* A peer that is banned here, or whose key was removed, is not meant to be in session. */
+static bool may_connect(const json_t *p)
+{
+    return !state_is(p, "banned") && !json_is_true(json_object_get(p, "expelled"));
+}
+
 static void tell_summary(struct mesh_view *m)
 {
-    size_t n = json_array_size(m->peers);
+    size_t n = 0, i;
+    const json_t *p;
+    json_array_foreach(m->peers, i, p) n += may_connect(p);
     buf_printf(&m->detail, "connected to %zu of %zu known nodes%s, in step with %zu", m->up, n,
                m->overlay && m->up < n ? " (a mesh of this size needs no more)" : "", m->synced);
     if (n > 0 && m->up == 0)

@@ -1,5 +1,6 @@
 /*
- * Peers for people: the table of `souk peer ls` and of the status, and the changes of their scores with the reasons.
+ * Peers for people: the table of `souk peer ls` and of the status, how deltas go between them and this node, and the changes
+ * of their scores with the reasons.
  */
 #include "node/cli.h"
 
@@ -66,6 +67,46 @@ void cli_print_peers(const struct cli *c, const json_t *peers)
     cli_rows_end(&rows, CLI_OK);
 }
 
+static void put_ways(struct buf *out, const json_t *p, const char *what)
+{
+    buf_printf(out, "%lld/%lld", cli_int(json_object_get(p, "sent"), what), cli_int(json_object_get(p, "received"), what));
+}
+
+/* Sent and received, and which way whole deltas go. */
+static void spread_cells(struct cli_table *t, const json_t *p)
+{
+    static const char *const words[] = {"delta", "ihave", "iwant", "idontwant", "graft", "prune"};
+    bool in = json_is_true(json_object_get(p, "sends_whole")), out = json_is_true(json_object_get(p, "sent_whole"));
+    cli_table_cell(t, "%.12s", cli_text(p, "id"));
+    cli_table_cell(t, "%s", in && out ? "both ways" : in ? "from it" : out ? "to it" : "neither way");
+    cli_table_cell(t, "%lld", cli_int(p, "asked_ids"));
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct buf ways = {0};
+        put_ways(&ways, p, words[i]);
+        cli_table_cell(t, "%s", buf_cstr(&ways));
+        buf_close(&ways);
+    }
+}
+
+static void print_spread(const struct cli *c, const json_t *peers)
+{
+    static const char *const heads[] = {"PEER", "WHOLE DELTAS", "ASKED", "DELTA", "IHAVE", "IWANT", "IDONTWANT", "GRAFT", "PRUNE"};
+    struct cli_rows rows;
+    const json_t *p;
+    size_t i, up = 0;
+    json_array_foreach(peers, i, p) up += strcmp(cli_text(p, "state"), "up") == 0;
+    if (up == 0)
+        return;
+    printf("\n");
+    cli_rows_begin(&rows, c, (struct cli_columns){heads, sizeof heads / sizeof *heads, spread_cells});
+    json_array_foreach(peers, i, p)
+    {
+        if (strcmp(cli_text(p, "state"), "up") == 0)
+            cli_rows_put(&rows, p);
+    }
+    cli_rows_end(&rows, CLI_OK);
+}
+
 /* A row a change; `p` is the peer. */
 static void score_cells(struct cli_table *t, const json_t *p)
 {
@@ -99,6 +140,7 @@ static void print_scores(const struct cli *c, const json_t *peers)
 static void print_all(const struct cli *c, const json_t *peers)
 {
     cli_print_peers(c, peers);
+    print_spread(c, peers);
     print_scores(c, peers);
 }
 

@@ -161,10 +161,11 @@ static const struct cli_verb verbs[] = {
      cli_verify},
     {"peer ls", "", 0, 0, NULL, "The nodes that this one knows: state, lag, queue, score and why it changed.",
      "LAG is the round trip while both hold the same, else the time since they did. QUEUE waits to be sent. SCORE runs "
-     "from -100 (banned) to 100; the second table gives the reason of each recent change. NOTE says since when and why a "
-     "peer is away.",
+     "from -100 (banned) to 100; the last table gives the reason of each recent change. NOTE says since when and why a "
+     "peer is away. The table between says how deltas spread: which way they go whole, ids asked for, and messages sent/received.",
      cli_peer_ls},
-    {"peer add", "ADDR", 1, 1, NULL, "Connect to HOST:PORT or KEY@HOST:PORT and stay connected.", NULL,
+    {"peer add", "ADDR", 1, 1, NULL, "Connect to HOST:PORT or KEY@HOST:PORT and stay connected.",
+     "The peer is pinned: it is dialed whenever it is away, also after a restart, until souk peer rm.",
      cli_peer_change},
     {"peer rm", "ID|ADDR", 1, 1, NULL, "Forget a peer.", NULL, cli_peer_change},
     {"peer ban", "ID", 1, 1, NULL, "Close the connection to a peer and accept no other.", NULL, cli_peer_change},

@@ -35,6 +35,22 @@ start 1 --mesh "$(field 2 mesh_id)"
 await 20 "still banned" has_peer 1 "$id3" banned
 on 1 peer unban "$id3" || fail "unban"
 
+say "what is pinned stays pinned until it is removed"
+pinned() { [[ $(peers_of "$1" | jq -r --arg a "$2" 'select(.address == $a) | .pinned') == true ]]; }
+away=127.0.0.1:$(($(field 3 mesh | sed 's/.*://') == 9 ? 10 : 9)) # nobody answers there
+on 2 peer add "$(field 3 mesh)" && on 2 peer add "$away" || fail "peer add"
+await 20 "node 2 wrote its pins down" grep -q "^- $away .* pinned$" "$work/2/peers"
+for how in stop kill9; do
+    $how 2
+    start 2 --mesh "$(field 1 mesh_id)"
+    await 20 "still pinned after $how" pinned 2 "$(field 3 mesh)"
+    pinned 2 "$away" || fail "a pin of a peer that never answered is lost after $how"
+    pinned 2 "$(field 1 mesh)" && fail "a peer that was found is pinned"
+done
+on 2 peer rm "$away" && on 2 peer rm "$id3" || fail "peer rm"
+no_pin() { ! grep -q pinned "$work/2/peers"; }
+await 20 "what is removed is not pinned any more" no_pin
+
 say "a damaged book"
 stop 1
 head -c 100 /dev/urandom >"$work/1/peers"

@@ -249,7 +249,7 @@ Test(book, scores_bans_and_addresses_survive_a_restart)
     for (size_t i = 0; i < n; i++)
         if (key_eq(&p[i].id, &lab_host(lab, 1)->identity.key)) {
             cr_assert_eq(p[i].score, 33);
-            cr_assert_not(p[i].pinned, "what the operator pins is for his configuration to say");
+            cr_assert_not(p[i].pinned, "what the settings pin is for the settings to say");
         } else {
             cr_assert_eq(p[i].state, PEER_BANNED);
         }
@@ -258,6 +258,62 @@ Test(book, scores_bans_and_addresses_survive_a_restart)
     for (size_t i = 0; i < n; i++)
         cr_assert_neq(p[i].state, PEER_BANNED, "the ban ends when it would have ended");
     buf_close(&book);
+    lab_free(lab);
+}
+
+static const struct net_peer_info *row_at(const struct net_peer_info *p, size_t n, const char *addr)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(p[i].address, addr) == 0)
+            return &p[i];
+    return NULL;
+}
+
+/* `souk peer add` holds until `souk peer rm`: of a peer that was met, and of one that never answered. */
+Test(book, what_the_operator_pins_is_pinned_after_a_restart)
+{
+    struct lab *lab = lab_new(2, 12);
+    struct net_peer_info p[8];
+    struct buf book = {0};
+    char met[NET_ADDR_MAX];
+    (void)snprintf(met, sizeof met, "%s", lab_host(lab, 1)->addr);
+    lab_event(lab, 0, (struct net_event){.kind = NET_PEER_PIN, .addr = met});
+    lab_event(lab, 0, (struct net_event){.kind = NET_PEER_PIN, .addr = "10.9.9.9:7000"});
+    lab_event(lab, 0, (struct net_event){.kind = NET_PEER_PIN, .addr = "10.9.9.8:7000"});
+    lab_run(lab, 2000);
+    cr_assert(lab_linked(lab, 0, 1));
+    lab_event(lab, 0, (struct net_event){.kind = NET_PEER_REMOVE, .addr = "10.9.9.8:7000"});
+    for (int round = 0; round < 2; round++) {
+        buf_reset(&book);
+        net_book_save(net_of(lab), 1000000, &book);
+        lab_down(lab, 0);
+        lab_up(lab, 0);
+        net_book_load(net_of(lab), buf_view(&book), 1000000);
+        size_t dials = lab_host(lab, 0)->dials;
+        lab_run(lab, 20000);
+        size_t n = net_peers(net_of(lab), p, 8);
+        cr_assert_eq(n, 2, "%zu rows, not two; one was removed by the operator", n);
+        for (size_t i = 0; i < n; i++)
+            cr_assert(p[i].pinned, "%s is not pinned", p[i].address);
+        cr_assert_eq(row_at(p, n, met)->state, PEER_UP);
+        cr_assert(row_at(p, n, "10.9.9.9:7000") != NULL);
+        cr_assert_geq(lab_host(lab, 0)->dials, dials + 3, "one that does not answer is dialed for ever");
+    }
+    buf_close(&book);
+    lab_free(lab);
+}
+
+Test(book, a_book_pins_no_more_than_an_operator_may)
+{
+    struct lab *lab = lab_new(1, 13);
+    struct buf text = {0};
+    buf_put_str(&text, "souk peers 1\n");
+    for (unsigned i = 0; i < NET_PINNED_MAX + 20; i++)
+        buf_printf(&text, "- 203.0.%u.1:7000 0 0 0 %064d 0 pinned\n", i, 0);
+    net_book_load(net_of(lab), buf_view(&text), 0);
+    cr_assert_eq(book_pinned(net_of(lab)), NET_PINNED_MAX);
+    cr_assert_eq(net_of(lab)->book_count, NET_PINNED_MAX);
+    buf_close(&text);
     lab_free(lab);
 }
 
@@ -272,6 +328,9 @@ Test(book, a_book_of_text_comes_back_as_the_same_text)
     k = key_of(2);
     key_hex(key, &k);
     buf_printf(&text, "%s - -50 18446744073709551615 0 %064d 0\n", key, 7);
+    k = key_of(3);
+    key_hex(key, &k);
+    buf_printf(&text, "%s 203.0.113.7:7000 4 0 1 %064d 0 pinned\n- 203.0.114.7:7000 0 0 0 %064d 0 pinned\n", key, 0, 0);
     net_book_load(net_of(lab), buf_view(&text), 5);
     net_book_save(net_of(lab), 5, &again);
     cr_assert(bytes_eq(buf_view(&text), buf_view(&again)), "%s", buf_cstr(&again));
@@ -294,6 +353,8 @@ Test(book, a_damaged_book_is_read_as_far_as_it_is_whole)
         "0000000000000000000000000000000000000000000000000000000000000000 0\n",
         "souk peers 1\n0000000000000000000000000000000000000000000000000000000000000001 1.2.3.4:5 1 0 1 "
         "0000000000000000000000000000000000000000000000000000000000000000 0 more\n",
+        "souk peers 1\n- 1.2.3.4:5 0 0 0 0000000000000000000000000000000000000000000000000000000000000000 0\n",
+        "souk peers 1\n- - 0 0 0 0000000000000000000000000000000000000000000000000000000000000000 0 pinned\n",
     };
     for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
         struct lab *lab = lab_new(1, 8);

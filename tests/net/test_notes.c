@@ -70,6 +70,43 @@ Test(notes, each_change_of_score_has_its_reason)
     lab_free(lab);
 }
 
+Test(notes, messages_by_which_deltas_spread_are_counted_both_ways)
+{
+    struct lab *lab = lab_new(1, 9);
+    struct mole m;
+    struct buf ids = {0};
+    struct id none = gen_id(77);
+    struct net_stats s;
+    mole_open(&m, lab, 43);
+    wire_put_item(&ids, &(struct item){1, none});
+    say_good(&m, 1);
+    mole_say(&m, &(struct wire_message){.type = WIRE_IHAVE, .count = 1, .items = ids.p});
+    mole_say(&m, &(struct wire_message){.type = WIRE_IWANT, .count = 1, .ids = &none});
+    mole_say(&m, &(struct wire_message){.type = WIRE_IDONTWANT, .count = 1, .ids = &none});
+    mole_say(&m, &(struct wire_message){.type = WIRE_PRUNE, .prune = WIRE_PRUNE_YOURS});
+    mole_run(&m, 100);
+    struct net_peer_info p = only_peer(lab, 0);
+    cr_assert_eq(p.asked_ids, 1);
+    net_stats(lab_host(lab, 0)->net, &s);
+    cr_assert_eq(s.whole_in, 1);
+    cr_assert_eq(s.whole_out, 0, "it asked for ids only");
+    mole_say(&m, &(struct wire_message){.type = WIRE_GRAFT});
+    mole_run(&m, 100);
+    net_stats(lab_host(lab, 0)->net, &s);
+    cr_assert_eq(s.whole_out, 1);
+    for (int i = 0; i < NET_SAID_COUNT; i++) {
+        cr_assert_eq(s.talk.received[i], 1, "%s: %llu", net_said_word((enum net_said)i), (unsigned long long)s.talk.received[i]);
+        cr_assert_eq(s.talk.sent[i], i == NET_SAID_IWANT, "%s", net_said_word((enum net_said)i));
+    }
+    mole_close(&m);
+    lab_run(lab, 100);
+    p = only_peer(lab, 0);
+    cr_assert_eq(p.talk.received[NET_SAID_PRUNE], 1, "counts outlive the session");
+    cr_assert_eq(p.talk.sent[NET_SAID_IWANT], m.got[WIRE_IWANT]);
+    buf_close(&ids);
+    lab_free(lab);
+}
+
 Test(notes, the_history_is_bounded_and_ends_with_the_ban)
 {
     struct lab *lab = lab_new(1, 2);
