@@ -3,6 +3,7 @@
  * what it found and what to do next. Changes nothing.
  */
 #include "node/cli_doctor.h"
+#include "node/cli_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +92,22 @@ static void check_config(struct doctor *d)
     doctor_tell(d, err == ERR_OK ? HEALTH_OK : HEALTH_FAIL, "settings",
                 err == ERR_OK ? "souk.conf is in order" : buf_cstr(&why),
                 err == ERR_OK ? "" : "`souk config check` after mending it");
+    buf_close(&why);
+}
+
+/* Of a node that does not run: does what it wrote open? `souk verify` checks all of it. */
+static void check_store(struct doctor *d)
+{
+    struct cli_store store;
+    struct buf why = {0};
+    enum err err = cli_store_try(d->cli, &store, &why);
+    cli_store_close(&store);
+    if (err == ERR_OK)
+        doctor_tell(d, HEALTH_OK, "store", "opens; `souk verify` checks every byte of it", "");
+    else if (err == ERR_NOT_FOUND)
+        doctor_tell(d, HEALTH_OK, "store", "nothing yet", "");
+    else
+        doctor_tell(d, HEALTH_FAIL, "store", buf_cstr(&why), err == ERR_CORRUPT ? "deploy/OPERATE.md 5" : "as it says");
     buf_close(&why);
 }
 
@@ -243,6 +260,8 @@ enum cli_exit cli_doctor(struct cli *c)
     if (check_directory(&d)) {
         check_config(&d);
         check_disk(&d);
+        if (!d.running)
+            check_store(&d);
         check_admission(&d);
     }
     check_clock(&d);

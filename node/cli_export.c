@@ -6,6 +6,7 @@
 
 #include "crdt/limits.h"
 #include "node/jsonscan.h"
+#include "node/uv_store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -79,6 +80,15 @@ static enum err from_store(struct export *e, const struct store *store, const st
     return err != ERR_OK ? err : closed;
 }
 
+static enum cli_exit broke_off(const struct export *e, const struct store *store, enum err err)
+{
+    struct buf why = {0};
+    buf_printf(&why, "the export broke off after %llu entries: ", (unsigned long long)e->count);
+    store_fault(store, err, &why);
+    uv_store_next_step(e->cli->dir, err, &why);
+    return cli_fail(err, &why);
+}
+
 static enum cli_exit export_all(struct export *e)
 {
     static const uint64_t kinds[] = {KIND_MODEL, KIND_AGENT, KIND_SERVER};
@@ -95,8 +105,7 @@ static enum cli_exit export_all(struct export *e)
         if (running)
             status = from_node(e, kind);
         if (err != ERR_OK) {
-            cli_error("the export broke off: %s", err_text(err));
-            status = cli_exit_of(err);
+            status = broke_off(e, store.store, err);
         }
     }
     if (!running)

@@ -173,8 +173,10 @@ enum cli_exit cli_problem(const struct cli_reply *reply)
         cli_note("  %s%s%s", pointer != NULL ? pointer : "", pointer != NULL && pointer[0] != '\0' ? ": " : "",
                  why != NULL ? why : "");
     }
+    const char *code = json_string_value(json_object_get(root, "code"));
+    bool corrupt = code != NULL && strcmp(code, "corrupt") == 0;
     json_decref(root);
-    return exit_of_status(reply->status);
+    return corrupt ? CLI_UNVERIFIED : exit_of_status(reply->status);
 }
 
 enum cli_exit cli_call(struct cli *c, const struct cli_request *request, struct cli_reply *reply)

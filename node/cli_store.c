@@ -3,44 +3,25 @@
  */
 #include "node/cli_store.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
+#include "node/uv_store.h"
+
 #include <unistd.h>
 
-static enum err open_store(struct cli *c, struct cli_store *s, struct buf *why)
+enum err cli_store_try(struct cli *c, struct cli_store *s, struct buf *why)
 {
     struct mesh_file mesh;
-    char path[DIR_PATH_MAX + 8];
+    struct uv_store_config config = {.dir = c->dir, .mesh = &mesh, .cache_mb = 64, .write_buffer_mb = 4, .read_only = true};
+    *s = (struct cli_store){.lock = -1};
     enum err err = dir_mesh(c->dir, &mesh, why);
     if (err == ERR_OK)
         err = dir_lock(c->dir, &s->lock, why);
-    if (err != ERR_OK)
-        return err;
-    snprintf(path, sizeof path, "%s/store", c->dir);
-    if (access(path, F_OK) != 0 && errno == ENOENT) {
-        buf_printf(why, "%s holds no entries yet: no node has run there; `souk run` starts one", c->dir);
-        return ERR_NOT_FOUND;
-    }
-    struct kv_rocks_config rocks = {.path = path, .cache_mb = 64, .write_buffer_mb = 4, .read_only = true};
-    err = kv_rocks_open(&s->kv, &rocks, why);
-    if (err != ERR_OK)
-        return err;
-    struct store_config config = {
-        .mesh = mesh.id, .has_founder = mesh.has_founder, .founder = mesh.founder, .mesh_name = bytes_str(mesh.name)};
-    err = store_open(&s->store, s->kv, &config);
-    if (err != ERR_OK) {
-        buf_printf(why, "cannot read the store in %s: ", path);
-        store_open_fault(s->kv, err, why);
-    }
-    return err;
+    return err == ERR_OK ? uv_store_open(&config, &s->kv, &s->store, why) : err;
 }
 
 enum cli_exit cli_store_open(struct cli *c, struct cli_store *out)
 {
     struct buf why = {0};
-    *out = (struct cli_store){.lock = -1};
-    enum err err = open_store(c, out, &why);
+    enum err err = cli_store_try(c, out, &why);
     if (err == ERR_OK) {
         buf_close(&why);
         return CLI_OK;

@@ -2,6 +2,7 @@
  * Verify: every signature, hash and derived value again, by the running node or on the directory itself.
  */
 #include "node/cli_store.h"
+#include "node/uv_store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -152,6 +153,19 @@ static enum cli_exit by_node(struct verify *v, const struct kind_desc *kind)
     return CLI_OK;
 }
 
+static enum cli_exit verdict(const struct verify *v, const struct kind_desc *kind)
+{
+    struct buf why = {0};
+    if (v->failed == 0) {
+        if (v->cli->format == CLI_HUMAN && kind == NULL)
+            printf("%llu deltas verified: every signature, hash and derived value holds\n", (unsigned long long)v->deltas);
+        return CLI_OK;
+    }
+    buf_printf(&why, "%llu %s failed", (unsigned long long)v->failed, v->failed == 1 ? "check" : "checks");
+    uv_store_next_step(v->cli->dir, ERR_CORRUPT, &why);
+    return cli_fail(ERR_CORRUPT, &why);
+}
+
 enum cli_exit cli_verify(struct cli *c)
 {
     struct verify v = {.cli = c};
@@ -171,9 +185,5 @@ enum cli_exit cli_verify(struct cli *c)
     cli_rows_end(&v.rows, show ? status : CLI_FAILED);
     if (status != CLI_OK)
         return status;
-    if (v.failed > 0)
-        cli_error("%llu checks failed", (unsigned long long)v.failed);
-    else if (c->format == CLI_HUMAN && kind == NULL)
-        printf("%llu deltas verified: every signature, hash and derived value holds\n", (unsigned long long)v.deltas);
-    return v.failed > 0 ? CLI_UNVERIFIED : CLI_OK;
+    return verdict(&v, kind);
 }

@@ -7,6 +7,7 @@
 
 #include "node/uv_blobs.h"
 #include "node/uv_invoke.h"
+#include "node/uv_store.h"
 
 #include "crdt/alloc.h"
 
@@ -92,11 +93,20 @@ static void tell_withdrawn(struct server *s, const struct store_job *job)
         uv_log(&s->log, LOG_STORE, LOG_WARN, "%zu more writes of this node's keys do not count any more", told - WITHDRAWN_TOLD);
 }
 
+static void tell_failed(struct server *s, enum err err)
+{
+    struct buf why = {0};
+    store_fault(s->store, err, &why);
+    uv_store_next_step(s->given->dir, err, &why);
+    uv_log(&s->log, LOG_STORE, LOG_ERROR, "the disk failed a write: %s", buf_cstr(&why));
+    buf_close(&why);
+}
+
 void server_job_done(void *ctx, struct store_job *job, enum err err)
 {
     struct server *s = ctx;
     if (err != ERR_OK)
-        uv_log(&s->log, LOG_STORE, LOG_ERROR, "the disk refused a write: %s", err_text(err));
+        tell_failed(s, err);
     if (err == ERR_OK && job != NULL)
         tell_withdrawn(s, job);
     server_learn_founder(s);

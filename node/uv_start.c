@@ -7,6 +7,7 @@
 #include "node/describe.h"
 #include "node/uv_blobs.h"
 #include "node/uv_invoke.h"
+#include "node/uv_store.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -56,25 +57,13 @@ static enum err start_tokens(struct server *s, struct buf *why)
 
 static enum err start_store(struct server *s, struct buf *why)
 {
-    char path[DIR_PATH_MAX + 8];
-    snprintf(path, sizeof path, "%s/store", s->given->dir);
-    struct kv_rocks_config rocks = {.path = path,
-                                    .cache_mb = (size_t)config_number(&s->config, CONFIG_CACHE_MB),
-                                    .write_buffer_mb = (size_t)config_number(&s->config, CONFIG_WRITE_BUFFER_MB)};
-    enum err err = kv_rocks_open(&s->kv, &rocks, why);
-    if (err != ERR_OK)
-        return err;
-    struct store_config config = {.mesh = s->mesh.id,
-                                  .has_founder = s->mesh.has_founder,
-                                  .founder = s->mesh.founder,
-                                  .mesh_name = bytes_str(s->mesh.name)};
-    err = store_open(&s->store, s->kv, &config);
-    if (err != ERR_OK) {
-        buf_printf(why, "cannot open the store in %s: ", path);
-        store_open_fault(s->kv, err, why);
-    } else {
+    struct uv_store_config config = {.dir = s->given->dir,
+                                     .mesh = &s->mesh,
+                                     .cache_mb = (size_t)config_number(&s->config, CONFIG_CACHE_MB),
+                                     .write_buffer_mb = (size_t)config_number(&s->config, CONFIG_WRITE_BUFFER_MB)};
+    enum err err = uv_store_open(&config, &s->kv, &s->store, why);
+    if (err == ERR_OK)
         server_learn_founder(s);
-    }
     return err;
 }
 

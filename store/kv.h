@@ -52,6 +52,9 @@ struct kv_ops {
      * wait for the moment of it). Waits for open iterators and snapshots: the caller holds none. */
     enum err (*reopen)(struct kv *);
     void (*close)(struct kv *);
+    /* Appends what is known of the last read that gave ERR_CORRUPT or ERR_IO, such as file and place; nothing if none did.
+     * NULL: there is never anything. Any thread. */
+    void (*fault)(struct kv *, struct buf *why);
 };
 struct kv {
     const struct kv_ops *ops;
@@ -60,7 +63,8 @@ struct kv {
 /* In memory (simulation, tests). Durable as long as the object lives. */
 struct kv *kv_mem_new(void);
 
-/* RocksDB in directory `path`, created if missing. Sizes in MiB. ERR_IO and so on; `why` gets RocksDB's own words. */
+/* RocksDB in directory `path`, created if missing. Sizes in MiB. ERR_IO and so on; `why` gets RocksDB's own words.
+ * ERR_CORRUPT also where its log was damaged after it had been synced, which RocksDB itself takes for a crash. */
 struct kv_rocks_config {
     const char *path;
     size_t cache_mb;

@@ -5,6 +5,7 @@
  */
 #include "crdt/alloc.h"
 #include "store/kv.h"
+#include "store/rocks_wal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,6 +26,7 @@ enum {
     LOG_FILES = 2,
     BATCH_KEPT_BYTES = 8 << 20, /* a larger batch gives its memory back after the write */
     PROBE_BYTES = 8 << 20, /* room that must be there before a full disk is called usable again */
+    FAULT_BYTES = 400,
 };
 
 enum open_mode { OPEN_WRITE, OPEN_READ };
@@ -43,6 +45,7 @@ struct rocks {
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *sync;
     rocksdb_writebatch_t *batch; /* the writer's own, kept for its memory */
+    char fault[FAULT_BYTES]; /* of the last read that failed, under the lock */
 };
 
 struct kv_snapshot {
@@ -81,6 +84,25 @@ static enum err error_of(char *text, struct buf *why)
     return e;
 }
 
+/* The same of a read, remembering the words. */
+static enum err read_error(struct rocks *r, char *text)
+{
+    if (text == NULL)
+        return ERR_OK;
+    pthread_mutex_lock(&r->lock);
+    snprintf(r->fault, sizeof r->fault, "%s", text);
+    pthread_mutex_unlock(&r->lock);
+    return error_of(text, NULL);
+}
+
+static void rocks_fault(struct kv *kv, struct buf *why)
+{
+    struct rocks *r = rocks_of(kv);
+    pthread_mutex_lock(&r->lock);
+    buf_put_str(why, r->fault);
+    pthread_mutex_unlock(&r->lock);
+}
+
 /* ---- one count of users around every touch of the handle ---- */
 
 /* New users are let in until the very moment of the swap (which holds the lock), so that a reader with an open
@@ -114,7 +136,7 @@ static enum err rocks_get(struct kv *kv, const struct kv_snapshot *snap, struct 
         char *text = NULL;
         rocksdb_pinnableslice_t *pin = rocksdb_get_pinned(db, snap != NULL ? snap->read : r->read,
                                                           (const char *)key.p, key.n, &text);
-        e = text != NULL ? error_of(text, NULL) : pin == NULL ? ERR_NOT_FOUND : ERR_OK;
+        e = text != NULL ? read_error(r, text) : pin == NULL ? ERR_NOT_FOUND : ERR_OK;
         if (pin != NULL) {
             size_t n;
             const char *value = rocksdb_pinnableslice_value(pin, &n);
@@ -247,7 +269,7 @@ static enum err rocks_iter_close(struct kv_iter *it)
     if (it->it != NULL) {
         char *text = NULL;
         rocksdb_iter_get_error(it->it, &text);
-        e = error_of(text, NULL);
+        e = read_error(it->rocks, text);
         rocksdb_iter_destroy(it->it);
     }
     rocksdb_readoptions_destroy(it->read);
@@ -426,6 +448,8 @@ static enum err rocks_reopen(struct kv *kv)
 {
     struct rocks *r = rocks_of(kv);
     enum err e = probe_room(r);
+    if (e == ERR_OK)
+        e = rocks_wal_check(r->path, NULL); /* what the log has lost is still in this handle's memory */
     if (e != ERR_OK)
         return e;
     pthread_mutex_lock(&r->lock);
@@ -437,12 +461,26 @@ static enum err rocks_reopen(struct kv *kv)
     return e;
 }
 
+/* One record behind the last commit, which changes nothing: damage to that commit is then told from one that a crash tore. */
+static void end_log(struct rocks *r)
+{
+    static const char word[] = "closed";
+    char *text = NULL;
+    rocksdb_writebatch_t *wb = rocksdb_writebatch_create();
+    rocksdb_writebatch_put_log_data(wb, word, sizeof word - 1);
+    rocksdb_write(r->db, r->sync, wb, &text);
+    rocksdb_writebatch_destroy(wb);
+    (void)error_of(text, NULL); /* everything is on disk already */
+}
+
 static void rocks_close(struct kv *kv)
 {
     if (kv == NULL)
         return;
     struct rocks *r = rocks_of(kv);
     assert(r->users == 0);
+    if (r->db != NULL && r->refused == ERR_OK)
+        end_log(r);
     if (r->db != NULL)
         rocksdb_close(r->db);
     rocksdb_readoptions_destroy(r->read);
@@ -462,7 +500,7 @@ static const struct kv_ops rocks_ops = {
     .get = rocks_get, .write = rocks_write, .snapshot = rocks_snapshot, .release = rocks_release,
     .iter = rocks_iter, .seek = rocks_seek, .seek_back = rocks_seek_back, .next = rocks_next, .prev = rocks_prev,
     .key = rocks_key, .value = rocks_value, .iter_close = rocks_iter_close,
-    .bytes = rocks_bytes, .reopen = rocks_reopen, .close = rocks_close,
+    .bytes = rocks_bytes, .reopen = rocks_reopen, .close = rocks_close, .fault = rocks_fault,
 };
 
 enum err kv_rocks_open(struct kv **out, const struct kv_rocks_config *config, struct buf *why)
@@ -477,7 +515,9 @@ enum err kv_rocks_open(struct kv **out, const struct kv_rocks_config *config, st
     r->sync = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(r->sync, 1);
     r->refused = config->read_only ? ERR_READ_ONLY : ERR_OK;
-    enum err e = open_db(r, config->read_only ? OPEN_READ : OPEN_WRITE, why);
+    enum err e = rocks_wal_check(r->path, why);
+    if (e == ERR_OK)
+        e = open_db(r, config->read_only ? OPEN_READ : OPEN_WRITE, why);
     if (e != ERR_OK) {
         r->db = NULL;
         rocks_close(&r->kv);

@@ -5,17 +5,16 @@
  * processor lacks SSE 4.2, and on other architectures, the library's function does the work; where a future library has
  * no such function, this one is never called.
  */
+#include "store/rocks_wal.h"
+
 #include <dlfcn.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__gnu_linux__)
 
-/* uint32_t rocksdb::crc32c::Extend(uint32_t, const char *, size_t): the sum of A, given those of B -> that of A B. */
+/* uint32_t rocksdb::crc32c::Extend(uint32_t, const char *, size_t) */
 #define EXTEND "_ZN7rocksdb6crc32c6ExtendEjPKcm"
-uint32_t rocks_crc_extend(uint32_t sum, const char *data, size_t n) __asm__(EXTEND);
 
 __attribute__((target("sse4.2"))) static uint32_t extend_fast(uint32_t sum, const char *data, size_t n)
 {

@@ -69,6 +69,24 @@ static enum err check_format(struct kv *kv, const struct id *mesh)
     return e;
 }
 
+static void kv_fault(struct kv *kv, enum err e, struct buf *why)
+{
+    struct buf said = {0};
+    if (e == ERR_CORRUPT && kv->ops->fault != NULL)
+        kv->ops->fault(kv, &said);
+    if (said.n > 0)
+        buf_put_bytes(why, buf_view(&said));
+    else
+        buf_put_str(why, err_text(e));
+    buf_close(&said);
+}
+
+void store_fault(const struct store *s, enum err e, struct buf *why)
+{
+    assert(e != ERR_OK);
+    kv_fault(s->kv, e, why);
+}
+
 void store_open_fault(struct kv *kv, enum err e, struct buf *why)
 {
     struct buf row = {0};
@@ -79,8 +97,10 @@ void store_open_fault(struct kv *kv, enum err e, struct buf *why)
                    (unsigned long long)get_be(row.p, 4), FORMAT_VERSION);
     else if (e == ERR_VERSION)
         buf_put_str(why, "another version of souk wrote it, and it is not brought up to date while it is only read: start its node once");
+    else if (e == ERR_MESH)
+        buf_put_str(why, "it belongs to another mesh");
     else
-        buf_put_str(why, e == ERR_MESH ? "it belongs to another mesh" : err_text(e));
+        kv_fault(kv, e, why);
     buf_close(&row);
 }
 

@@ -25,6 +25,8 @@ struct store_config {
 SOUK_MUST_USE enum err store_open(struct store **out, struct kv *kv, const struct store_config *config);
 /* Says in words why store_open gave `e`: for ERR_VERSION both versions. Appends. */
 void store_open_fault(struct kv *kv, enum err e, struct buf *why);
+/* The same of any read or write that gave `e`: for ERR_CORRUPT the file, where the back end knows it. Appends. Any thread. */
+void store_fault(const struct store *s, enum err e, struct buf *why);
 void store_close(struct store *s);
 /* A joiner learns founder and mesh name (checked against the mesh id: ERR_MESH). Writer's thread. Re-judges what is kept aside. */
 SOUK_MUST_USE enum err store_set_founder(struct store *s, const struct key *founder, struct bytes mesh_name);
@@ -252,7 +254,7 @@ struct verify_finding {
     bool ok;
     const char *check;  /* e.g. "signature" */
     struct id subject;
-    char detail[160];
+    char detail[400];
 };
 SOUK_MUST_USE enum err store_verify(const struct store *s, const struct id *entry, void (*each)(void *, const struct verify_finding *),
                                     void (*progress)(void *, uint64_t done, uint64_t total), void *ctx);

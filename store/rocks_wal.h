@@ -1,0 +1,22 @@
+/*
+ * RocksDB's write-ahead log, read by its published format (block size, record header, masked sum) and nothing else.
+ * RocksDB recovers up to the first record that does not hold and drops what follows, silently: right after a crash, where
+ * only the last commit can be torn, wrong where bytes that were synced have changed since. This tells the two apart.
+ */
+#ifndef SOUK_STORE_ROCKS_WAL_H
+#define SOUK_STORE_ROCKS_WAL_H
+
+#include "crdt/bytes.h"
+#include "crdt/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Looks at every log in directory `path`. ERR_CORRUPT: a record does not hold although a later commit in the same file
+ * does, so that it had been synced; `why` (may be NULL) names file and offset. Whatever cannot be read is left to RocksDB. */
+SOUK_MUST_USE enum err rocks_wal_check(const char *path, struct buf *why);
+
+/* CRC-32C of A B, given that of A (0 for none) and the bytes of B: RocksDB's own function, or rocks_crc.c in its place. */
+uint32_t rocks_crc_extend(uint32_t sum, const char *data, size_t n) __asm__("_ZN7rocksdb6crc32c6ExtendEjPKcm");
+
+#endif
