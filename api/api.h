@@ -204,7 +204,8 @@ struct api_conn *api_conn_new(struct api *a, enum api_origin origin, uint64_t no
 void api_conn_free(struct api_conn *c);
 void *api_conn_data(const struct api_conn *c);        /* the rim's pointer */
 void api_conn_set_data(struct api_conn *c, void *data);
-void api_conn_input(struct api_conn *c, struct bytes in, uint64_t now_ms); /* n == 0: the client ended its side */
+/* n == 0: the client ended its side. Returns the bytes of output that this made, which wait to be sent. */
+size_t api_conn_input(struct api_conn *c, struct bytes in, uint64_t now_ms);
 /* Bytes to send now, borrowed until the next call on this connection; then say how many were taken. */
 struct bytes api_conn_output(struct api_conn *c);
 void api_conn_sent(struct api_conn *c, size_t n);

@@ -378,16 +378,17 @@ void conn_resume(struct api_conn *c)
     api_mark(c); /* reading may go on */
 }
 
-void api_conn_input(struct api_conn *c, struct bytes in, uint64_t now)
+size_t api_conn_input(struct api_conn *c, struct bytes in, uint64_t now)
 {
+    size_t before = conn_unsent(c);
     api_clock(c->api, now * 1000);
     c->api->stats.bytes_in += in.n;
     if (in.n == 0)
         c->eof = true;
+    api_mark(c);
     if (in.n == 0 && c->state == CONN_CALL && c->x->watched && c->x->calling) {
         c->dead = true; /* freed by the rim, which gives the call up */
-        api_mark(c);
-        return;
+        return 0;
     }
     if (c->in.n > 0 || in.n == 0) {
         buf_put_bytes(&c->in, in);
@@ -402,6 +403,8 @@ void api_conn_input(struct api_conn *c, struct bytes in, uint64_t now)
         c->dead = true;
     if (c->in.n == 0 && c->in.cap > API_KEEP_MAX)
         buf_close(&c->in);
+    assert(conn_unsent(c) >= before);
+    return conn_unsent(c) - before;
 }
 
 /* One observation an answer: they left together. */

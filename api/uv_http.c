@@ -1,6 +1,8 @@
 /*
- * Sockets of the HTTP engine on libuv. Input goes through one shared buffer; output is written at once where the socket
- * takes it, the rest from a copy, since the engine's buffer may move meanwhile.
+ * Sockets of the HTTP engine on libuv. Input goes through one shared buffer. What one round of the loop read is answered
+ * together at its end: clients that wait are woken one after another while the kernel's code is warm, and the owner
+ * looks once at what all the calls set in motion. Output is written where the socket takes it, the rest from a copy,
+ * since the engine's buffer may move meanwhile.
  */
 #include "api/uv_http.h"
 
@@ -23,6 +25,7 @@
 #define CHUNK_SIZE 16384 /* bytes that wait in a client's own copy */
 #define TICK_MS    250   /* how late a deadline may be noticed     */
 #define BACKLOG    1024
+#define ROUND_SIZE 262144 /* bytes of answers after which a round is ended early */
 
 struct client {
     union {
@@ -58,6 +61,9 @@ struct uv_http {
     void *ctx;
     struct listener tcp, admin;
     uv_timer_t timer;
+    uv_check_t check;      /* the end of a round: after everything that was ready */
+    bool due;              /* something was read in this round                  */
+    size_t waiting;        /* bytes of answers that it made                     */
     struct client *clients;
     size_t count, handles; /* connections; handles that the loop still holds */
     uint64_t second;       /* of the Date that the engine has */
@@ -139,12 +145,14 @@ static void client_close(struct client *c)
     uv_close(&c->u.handle, on_client_closed);
 }
 
-static void settle(struct client *c);
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+static void client_flush(struct client *c);
 
 static void on_written(uv_write_t *req, int status)
 {
     struct client *c = req->data;
+    struct uv_http *h = c->http;
     size_t n = c->writing;
     c->writing = 0;
     if (c->conn == NULL)
@@ -153,9 +161,10 @@ static void on_written(uv_write_t *req, int status)
         client_close(c);
         return;
     }
-    (void)say_clock(c->http);
+    (void)say_clock(h);
     api_conn_sent(c->conn, n);
-    settle(c);
+    client_flush(c);
+    h->due = true;
 }
 
 static void on_shut(uv_shutdown_t *req, int status)
@@ -224,17 +233,20 @@ void uv_http_flush(struct uv_http *h)
     say_drained(h);
 }
 
-/* After something happened to one client. */
-static void settle(struct client *c)
+static void round_end(struct uv_http *h)
 {
-    struct uv_http *h = c->http;
+    h->due = false;
+    h->waiting = 0;
     if (h->after != NULL)
         h->after(h->ctx);
-    if (h->closing)
-        return;
-    if (c->conn != NULL)
-        client_flush(c);
     uv_http_flush(h);
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct uv_http *h = check->data;
+    if (h->due && !h->closing)
+        round_end(h);
 }
 
 /* A pause is obeyed lazily: reading stops once input came that nobody wanted yet. */
@@ -256,8 +268,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
     say_date(h);
     uint64_t now = say_clock(h);
-    api_conn_input(c->conn, bytes_of(buf->base, n > 0 ? (size_t)n : 0), now);
-    settle(c);
+    h->waiting += api_conn_input(c->conn, bytes_of(buf->base, n > 0 ? (size_t)n : 0), now);
+    h->due = true;
+    if (h->waiting > ROUND_SIZE)
+        round_end(h);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -268,9 +282,7 @@ static void on_tick(uv_timer_t *timer)
     for (struct client *c = h->clients; c != NULL; c = c->next)
         if (api_conn_deadline(c->conn) <= now)
             api_conn_tick(c->conn, now);
-    if (h->after != NULL)
-        h->after(h->ctx);
-    uv_http_flush(h);
+    round_end(h);
 }
 
 static void on_refused(uv_handle_t *handle)
@@ -350,10 +362,12 @@ struct uv_http *uv_http_new(uv_loop_t *loop, struct api *api, void (*after)(void
     h->api = api;
     h->after = after;
     h->ctx = ctx;
-    if (uv_timer_init(loop, &h->timer) != 0)
+    if (uv_timer_init(loop, &h->timer) != 0 || uv_check_init(loop, &h->check) != 0 ||
+        uv_check_start(&h->check, on_check) != 0)
         abort(); /* cannot fail in libuv 1.x */
-    h->timer.data = h;
-    h->handles = 1;
+    h->timer.data = h->check.data = h;
+    h->handles = 2;
+    uv_unref((uv_handle_t *)&h->check); /* it keeps no loop alive */
     ignore_sigpipe();
     say_date(h);
     (void)say_clock(h);
@@ -489,4 +503,5 @@ void uv_http_close(struct uv_http *h, void (*closed)(void *ctx), void *ctx)
     while (h->clients != NULL)
         client_close(h->clients);
     uv_close((uv_handle_t *)&h->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&h->check, on_handle_closed);
 }

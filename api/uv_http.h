@@ -12,8 +12,8 @@ struct uv_http;
 
 #define UV_HTTP_BOUND_MAX 64 /* "[2001:db8::1]:65535" and the NUL */
 
-/* `after` runs after every piece of input, before output is taken: the owner drains what the calls set in motion. May
- * be NULL. The loop and the engine outlive this. SIGPIPE is ignored from here on unless
+/* `after` runs once for the input of one round of the loop, before output is taken: the owner drains what the calls set in
+ * motion. May be NULL. The loop and the engine outlive this. SIGPIPE is ignored from here on unless
  * the process has set something else. */
 struct uv_http *uv_http_new(struct uv_loop_s *loop, struct api *api, void (*after)(void *ctx), void *ctx);
 /* Opens the TCP listener; port 0 picks a free one. `bound` gets HOST:PORT. 0, or a negative libuv error. */

@@ -60,6 +60,8 @@ SOUK_MUST_USE enum err backend_found(struct backend *b, const struct backend_fou
 void backend_join(struct backend *b, uint64_t conn, const struct key *node, struct bytes application);
 /* Answers calls whose writes were committed. Call after draining the node's actions. */
 void backend_drain(struct backend *b, uint64_t now_ms);
+/* The change log grew: NODE_CHANGED. Call before the drain that follows it. */
+void backend_changed(struct backend *b);
 /* Members of a JSON object, without braces: how peers get to this node, and whom it turned away. Appended. */
 void backend_put_reach(struct backend *b, struct buf *out);
 /* From now on readyz fails (graceful stop). */

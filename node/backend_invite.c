@@ -354,13 +354,20 @@ static bool is_member_change(void *ctx, const struct change_info *c)
 
 #define WATCH_CHANGES 1024 /* rows of the change log looked at in one go */
 
+void backend_changed(struct backend *b)
+{
+    b->watch_look = true;
+}
+
 void invite_watch(struct backend *b)
 {
     if (b->watching)
         return;
-    if (b->watched_seq < store_last_seq(b->store) &&
-        store_changes(b->store, b->watched_seq, WATCH_CHANGES, is_member_change, b) != ERR_OK)
-        return;
+    if (b->watch_look) {
+        if (store_changes(b->store, b->watched_seq, WATCH_CHANGES, is_member_change, b) != ERR_OK)
+            return;
+        b->watch_look = b->watched_seq < store_last_seq(b->store);
+    }
     if (!b->watch_due)
         return;
     b->watch_due = false;

@@ -163,6 +163,7 @@ static void act(struct server *s, enum node_action_kind kind, const struct node_
         break;
     case NODE_CHANGED:
         describe_again(s);
+        backend_changed(s->backend);
         api_changed(s->api, a->seq);
         break;
     case NODE_LOG:

@@ -268,6 +268,19 @@ Test(conn, idle_connections_are_closed_without_an_answer)
     cr_assert_eq(t.got.n, 0);
 }
 
+Test(conn, input_says_how_many_bytes_of_answers_it_made)
+{
+    const char *request = GET("/livez");
+    cr_assert_eq(api_conn_input(t.conn, bytes_of(request, 10), t.now_ms), 0);
+    cr_assert_eq(api_dirty_next(t.api), t.conn, "the rim looks at whom it read from");
+    size_t first = api_conn_input(t.conn, bytes_str(request + 10), t.now_ms);
+    cr_assert_gt(first, 0);
+    cr_assert_eq(api_conn_output(t.conn).n, first);
+    size_t second = api_conn_input(t.conn, bytes_str(request), t.now_ms);
+    cr_assert_eq(api_conn_output(t.conn).n, first + second, "what was not taken yet does not count again");
+    api_conn_sent(t.conn, first + second);
+}
+
 Test(conn, a_client_that_takes_no_answer_is_closed)
 {
     api_conn_input(t.conn, bytes_str(GET("/openapi.json")), t.now_ms);
