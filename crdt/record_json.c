@@ -227,6 +227,7 @@ static size_t find(const struct merged *record, struct bytes name)
 
 /* Fields by their place in the record. */
 struct marks {
+    uint64_t names; /* name_bit of every stored field: most described fields are not stored */
     uint64_t bits[(MODEL_FIELDS_MAX * MODEL_HEADS_READ + 63) / 64];
 };
 
@@ -240,6 +241,13 @@ static bool marked(const struct marks *m, size_t i)
 {
     assert(i / 64 < sizeof m->bits / sizeof *m->bits);
     return (m->bits[i / 64] >> i % 64 & 1) != 0;
+}
+
+/* One bit of 64 for a name: two names with different bits differ. */
+static uint64_t name_bit(struct bytes name)
+{
+    unsigned first = name.n > 0 ? name.p[0] : 0, second = name.n > 1 ? name.p[1] : 0;
+    return UINT64_C(1) << (first * 7 + second) % 64;
 }
 
 /* Is this member nobody's to store: the name, or what nodes set? */
@@ -289,7 +297,8 @@ static void put_left(struct writer *w, const struct kind_desc *kind, const struc
 static void put_row(struct writer *w, const struct kind_desc *kind, size_t at, const struct merged *record, struct marks *shown)
 {
     const struct field_desc *d = &kind->fields[at];
-    size_t i = find(record, bytes_str(d->name));
+    struct bytes name = bytes_str(d->name);
+    size_t i = (shown->names & name_bit(name)) != 0 ? find(record, name) : record->field_count;
     bool stored = i < record->field_count && !is_removed(&record->fields[i]);
     if (stored && field_fits(d, record->fields[i].field.value)) {
         member(w, d->name);
@@ -307,6 +316,9 @@ void record_short(const struct kind_desc *kind, const struct merged *record, con
     assert(meta->name.n > 0 && meta->name.n <= MODEL_NAME_MAX);
     assert(words <= sizeof shown.bits / sizeof *shown.bits);
     memset(shown.bits, 0, words * sizeof *shown.bits);
+    shown.names = 0;
+    for (size_t i = 0; i < record->field_count; i++)
+        shown.names |= name_bit(record->fields[i].field.name);
     struct writer w = {.out = out, .first = true};
     buf_put_u8(out, '{');
     for (size_t i = 0; kind->fields[i].name != NULL; i++) {
