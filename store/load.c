@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BATCH_KEPT_BYTES = 8 << 20 }; /* a larger batch gives its memory back after the job */
+
 static const struct id no_id;
 
 void work_list_add(struct work_list *l, void *item)
@@ -24,12 +26,20 @@ void work_list_add(struct work_list *l, void *item)
 void work_init(struct work *w, struct store *s, struct rng *rng)
 {
     uint8_t secret[16] = {0};
-    *w = (struct work){.store = s, .kv = s->kv, .overlay = kv_mem_new(), .sweeping = s->sweeping};
+    *w = (struct work){.store = s, .kv = s->kv, .overlay = kv_mem_new(), .sweeping = s->sweeping, .batch = s->spare};
+    s->spare = (struct kv_batch){0};
     if (rng != NULL)
         rng_bytes(rng, secret, sizeof secret);
     table_init(&w->entries, secret);
     table_init(&w->ops, secret);
     table_init(&w->deltas, secret);
+}
+
+static void keep_batch(struct work *w)
+{
+    assert(w->batch.count == 0);
+    kv_batch_close(&w->store->spare);
+    w->store->spare = w->batch;
 }
 
 void work_close(struct work *w)
@@ -42,7 +52,11 @@ void work_close(struct work *w)
     free(w->op_list.items);
     free(w->delta_list.items);
     free(w->withdrawn.items);
-    kv_batch_close(&w->batch);
+    kv_batch_reset(&w->batch);
+    if (w->batch.log.cap > BATCH_KEPT_BYTES || w->store->spare.log.cap > w->batch.log.cap)
+        kv_batch_close(&w->batch);
+    else
+        keep_batch(w);
     kv_batch_close(&w->step);
     buf_close(&w->scratch);
     buf_close(&w->row);
@@ -104,11 +118,14 @@ struct work_entry *work_entry(struct work *w, const struct id *id)
 
 struct work_entry *work_entry_of(struct work *w, const struct id *id, const struct op *op)
 {
-    assert(op->kind <= MODEL_KIND_MAX && op->name.n >= 1 && op->name.n <= MODEL_NAME_MAX);
     struct work_entry *e = work_entry(w, id);
-    if (e != NULL)
-        return e;
-    e = entry_add(w, id);
+    return e != NULL ? e : work_entry_new(w, id, op);
+}
+
+struct work_entry *work_entry_new(struct work *w, const struct id *id, const struct op *op)
+{
+    assert(op->kind <= MODEL_KIND_MAX && op->name.n >= 1 && op->name.n <= MODEL_NAME_MAX);
+    struct work_entry *e = entry_add(w, id);
     e->fresh = e->dirty = true;
     e->row.kind = op->kind;
     e->row.owner = op->owner;
@@ -396,7 +413,7 @@ static void flush_delta(struct work *w, const struct work_delta *d)
     dbkey_author(&key, &d->author, &d->id);
     buf_reset(&w->row);
     delta_row_put(&w->row, &d->row);
-    kv_batch_put(&w->batch, dbkey_view(&key), buf_view(&w->row));
+    overlay_put(w, &key, buf_view(&w->row)); /* where a new delta's row lies already, for sweeps to see */
     bool in_set = (d->row.flags & DELTA_IN_SET) != 0;
     if (in_set == d->was_in_set)
         return;
@@ -410,12 +427,12 @@ static void flush_delta(struct work *w, const struct work_delta *d)
 void work_flush_rows(struct work *w)
 {
     assert(w->fault == ERR_OK);
-    flush_overlay(w);
     for (size_t i = 0; i < w->delta_list.count; i++) {
         const struct work_delta *d = w->delta_list.items[i];
         if (d->dirty)
             flush_delta(w, d);
     }
+    flush_overlay(w);
     for (size_t i = 0; i < w->op_list.count; i++) {
         struct work_op *x = w->op_list.items[i];
         if (x->dirty)

@@ -153,6 +153,7 @@ static void head_add(struct work *w, struct work_op *x)
     assert(x->mark.covered == 0);
     struct entry_row *r = &x->entry->row;
     struct head_row head = head_row_of(x);
+    x->entry->revision_known = false;
     r->head_count++;
     r->put_count += head.is_put;
     size_t at = 0;
@@ -179,6 +180,7 @@ static void head_remove(struct work *w, struct work_op *x)
         work_corrupt(w);
         return;
     }
+    x->entry->revision_known = false;
     r->head_count--;
     r->put_count -= head.is_put;
     for (size_t i = 0; i < r->top_count; i++) {
@@ -414,14 +416,24 @@ static void index_op(struct work *w, struct work_op *x)
     overlay_put(w, &key, bytes_str(""));
 }
 
-static struct work_op *add_op(struct work *w, struct work_delta *d, const struct delta *from, size_t i)
+static struct work_entry *entry_of(struct work *w, const struct merge_delta *in, size_t i)
 {
+    const struct op *op = &in->delta->ops[i];
+    struct id entry;
+    if (in->entries != NULL)
+        return in->entries[i];
+    entry_id(&entry, op->kind, &op->owner, op->name);
+    return work_entry_of(w, &entry, op);
+}
+
+static struct work_op *add_op(struct work *w, struct work_delta *d, const struct merge_delta *in, size_t i)
+{
+    const struct delta *from = in->delta;
     assert(i < from->op_count);
     const struct op *op = &from->ops[i];
-    struct id entry, id;
-    entry_id(&entry, op->kind, &op->owner, op->name);
+    struct id id;
     op_id(&id, &d->id, i);
-    struct work_op *x = work_op_new(w, work_entry_of(w, &entry, op), &id);
+    struct work_op *x = work_op_new(w, entry_of(w, in, i), &id);
     x->delta = d;
     x->row = (struct op_row){.verb = op->verb, .has_epoch = op->has_epoch, .epoch = op->epoch, .index = (uint16_t)i,
                              .body_len = op->body_len, .body_hash = op->body_hash, .delta = d->id, .author = d->author,
@@ -462,7 +474,7 @@ struct work_delta *merge_add(struct work *w, const struct merge_delta *in)
     store_delta(w, d, in);
     d->ops = arena_alloc(&w->arena, from->op_count * sizeof *d->ops);
     for (size_t i = 0; i < from->op_count; i++) {
-        struct work_op *x = add_op(w, d, from, i);
+        struct work_op *x = add_op(w, d, in, i);
         d->ops[d->op_count++] = x;
         d->row.named += x->mark.named > 0;
         if (in->bodies[i].p != NULL && x->mark.erased == 0)

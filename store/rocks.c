@@ -294,10 +294,10 @@ static uint64_t rocks_bytes(struct kv *kv)
 
 /* ---- writes ---- */
 
-/* A row of a batch: the first bytes of its key, which nearly always decide, and its place in the batch's log. */
+/* A row of a batch: the first bytes of its key, which mostly decide, and the row in the batch's log. */
 struct row {
     uint64_t head;
-    size_t at;
+    struct bytes key, value;
 };
 
 static uint64_t head_of(struct bytes key)
@@ -307,32 +307,27 @@ static uint64_t head_of(struct bytes key)
     return get_be(first, sizeof first);
 }
 
-static int row_order(const void *a, const void *b, void *batch)
+static int row_order(const void *a, const void *b)
 {
     const struct row *x = a, *y = b;
-    struct bytes key[2], value;
-    size_t at[2] = {x->at, y->at};
     if (x->head != y->head)
         return x->head < y->head ? -1 : 1;
-    (void)kv_batch_next(batch, &at[0], &key[0], &value);
-    (void)kv_batch_next(batch, &at[1], &key[1], &value);
-    int c = bytes_cmp(key[0], key[1]);
-    return c != 0 ? c : (x->at > y->at) - (x->at < y->at); /* of equal keys the later one wins */
+    int c = bytes_cmp(x->key, y->key);
+    return c != 0 ? c : (x->key.p > y->key.p) - (x->key.p < y->key.p); /* of equal keys the later one wins */
 }
 
 /* Rows go in by increasing key: RocksDB's memory table then finds most places right beside the last one. */
 static void fill_batch(rocksdb_writebatch_t *wb, const struct kv_batch *batch)
 {
     struct row *rows = mem_calloc(batch->count, sizeof *rows);
-    struct bytes key, value;
     size_t n = 0;
-    for (size_t at = 0, from = 0; n < batch->count && kv_batch_next(batch, &at, &key, &value); from = at)
-        rows[n++] = (struct row){.head = head_of(key), .at = from};
+    for (size_t at = 0; n < batch->count && kv_batch_next(batch, &at, &rows[n].key, &rows[n].value); n++)
+        rows[n].head = head_of(rows[n].key);
     assert(n == batch->count);
-    qsort_r(rows, n, sizeof *rows, row_order, (void *)(uintptr_t)batch);
+    if (n > 1)
+        qsort(rows, n, sizeof *rows, row_order);
     for (size_t i = 0; i < n; i++) {
-        size_t at = rows[i].at;
-        (void)kv_batch_next(batch, &at, &key, &value);
+        struct bytes key = rows[i].key, value = rows[i].value;
         if (value.p != NULL)
             rocksdb_writebatch_put(wb, (const char *)key.p, key.n, (const char *)value.p, value.n);
         else
@@ -345,6 +340,7 @@ static enum err write_batch(struct rocks *r, rocksdb_t *db, const struct kv_batc
 {
     rocksdb_writebatch_t *wb = r->batch != NULL ? r->batch : rocksdb_writebatch_create();
     char *text = NULL;
+    rocksdb_set_perf_level(rocksdb_disable); /* of this thread: else every comparison of keys is counted */
     rocksdb_writebatch_clear(wb);
     fill_batch(wb, batch);
     rocksdb_write(db, r->sync, wb, &text);

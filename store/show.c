@@ -105,13 +105,16 @@ static bool read_header(void *ctx, const struct id *op, struct op_header *out)
     return true;
 }
 
-static void set_revision(struct work_entry *e)
+const struct id *entry_revision(struct work_entry *e)
 {
     assert(e->row.top_count <= MODEL_HEADS_READ);
     struct id ops[MODEL_HEADS_READ];
-    for (size_t i = 0; i < e->row.top_count; i++)
+    for (size_t i = 0; i < e->row.top_count && !e->revision_known; i++)
         ops[i] = e->row.top[i].op;
-    revision_id(&e->row.revision, ops, e->row.top_count);
+    if (!e->revision_known)
+        revision_id(&e->row.revision, ops, e->row.top_count);
+    e->revision_known = true;
+    return &e->row.revision;
 }
 
 static void set_flags(struct work *w, struct work_entry *e, const struct merged *m, const struct kind_desc *kind)
@@ -286,7 +289,7 @@ static void show_entry(struct work *w, struct work_entry *e)
     resolve(heads.heads, heads.n, &m);
     if (policy_is_charter(w, e))
         policy_admission(w, e, 0, &own, &m);
-    set_revision(e);
+    (void)entry_revision(e);
     set_flags(w, e, &m, kind_by_number(e->row.kind));
     buf_reset(&w->scratch);
     if ((e->row.flags & ENTRY_SHOWN) != 0)

@@ -214,6 +214,7 @@ void store_close(struct store *s)
     if (s == NULL)
         return;
     policy_close(&s->policy);
+    kv_batch_close(&s->spare);
     short_table_free(s->texts);
     buf_close(&s->mesh_name);
     free(s);

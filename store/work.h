@@ -44,6 +44,7 @@ struct store {
     struct buf mesh_name;
     struct policy policy;    /* the writer's; readers use what is stored */
     struct stats_row stats;
+    struct kv_batch spare;   /* memory of the last job's batch, for the next one */
     struct short_table *texts; /* never changes                              */
     bool trusting;           /* signatures are checked elsewhere (verify.c)   */
     bool sweeping;           /* sweeps are on disk                            */
@@ -69,6 +70,7 @@ struct work_entry {
     bool policy_touched;      /* in work.policy_list */
     bool recount_created;     /* the oldest owner's op left V */
     bool in_group;            /* a write that is not a delta yet is about it */
+    bool revision_known;      /* row.revision is that of the heads as they are now */
     struct work_entry *next_policy;
     uint8_t old_flags;        /* as on disk */
     struct id old_revision;
@@ -159,6 +161,7 @@ void scan_close(struct scan *c);
 
 struct work_entry *work_entry(struct work *w, const struct id *id); /* NULL: unknown */
 struct work_entry *work_entry_of(struct work *w, const struct id *id, const struct op *op); /* made if unknown */
+struct work_entry *work_entry_new(struct work *w, const struct id *id, const struct op *op); /* known to be unknown */
 /* The op with its marks; made with empty marks if unknown (held says whether it is here). */
 struct work_op *work_op(struct work *w, struct work_entry *e, const struct id *id);
 struct work_op *work_op_new(struct work *w, struct work_entry *e, const struct id *id);
@@ -179,6 +182,7 @@ struct merge_delta {
     const struct delta *delta;
     const uint8_t *sig;
     const struct bytes *bodies;
+    struct work_entry *const *entries; /* one an op; NULL: they are looked up */
 };
 struct work_delta *merge_add(struct work *w, const struct merge_delta *in);
 /* Stores a late body (checked by the caller). */
@@ -243,6 +247,8 @@ SOUK_MUST_USE enum err read_bundle(struct kv *kv, const struct kv_snapshot *snap
 
 /* ---- show.c: what a reader sees ---- */
 void show_entries(struct work *w); /* resolves every touched entry, into the batch */
+/* The revision of the heads as they are now, noted in the row. */
+const struct id *entry_revision(struct work_entry *e);
 /* Top heads with their bodies parsed; free with show_close. */
 struct show_heads {
     size_t n;

@@ -31,7 +31,7 @@ struct group {
     size_t bytes, op_count, write_count;
     struct op ops[MODEL_DELTA_OPS_MAX];
     struct bytes bodies[MODEL_DELTA_OPS_MAX];
-    struct work_entry *entries[MODEL_DELTA_OPS_MAX];
+    struct work_entry *entries[MODEL_DELTA_OPS_MAX]; /* one an op */
     struct {
         struct store_write *write;
         struct work_entry *entry;
@@ -69,17 +69,16 @@ static void flush(struct group *g)
     delta_id(&d.id, d.bytes);
     assert(g->write_count >= 1 && g->write_count <= g->op_count);
     delta_sign(sig, &d.id, g->author->secret);
-    work_list_add(g->own, merge_add(w, &(struct merge_delta){.delta = &d, .sig = sig, .bodies = g->bodies}));
+    struct work_delta *made = merge_add(w, &(struct merge_delta){.delta = &d, .sig = sig, .bodies = g->bodies,
+                                                                 .entries = g->entries});
+    work_list_add(g->own, made);
     merge_settle(w);
     policy_refresh(w);
     for (size_t i = 0; i < g->write_count; i++) {
         struct store_write *write = g->writes[i].write;
         struct work_entry *e = g->writes[i].entry;
-        struct id tops[MODEL_HEADS_READ];
-        for (size_t k = 0; k < e->row.top_count; k++)
-            tops[k] = e->row.top[k].op;
-        revision_id(&write->new_revision, tops, e->row.top_count);
-        op_id(&write->new_op, &d.id, g->writes[i].op);
+        write->new_revision = *entry_revision(e);
+        write->new_op = made->ops[g->writes[i].op]->id;
         e->in_group = false;
     }
     g->op_count = g->write_count = g->bytes = 0;
@@ -264,7 +263,8 @@ static void add_ops(struct group *g, struct plan *p, const struct op *like, stru
         parents[i] = p->heads[i].op;
     if (p->count > 1)
         qsort(parents, p->count, sizeof *parents, id_order);
-    p->entry = work_entry_of(g->work, &p->write->entry, like);
+    if (p->entry == NULL)
+        p->entry = work_entry_new(g->work, &p->write->entry, like);
     add_write(g, p, g->op_count);
     size_t named = 0;
     do {
@@ -275,6 +275,7 @@ static void add_ops(struct group *g, struct plan *p, const struct op *like, stru
         op->name = p->entry->row.name;
         op->parents = parents + named;
         op->parent_count = n;
+        g->entries[g->op_count] = p->entry;
         g->bodies[g->op_count++] = body;
         g->bytes += OP_OVERHEAD + op->name.n + n * PARENT_BYTES + body.n;
         named += n;
