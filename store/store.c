@@ -160,27 +160,42 @@ static enum err finish_sweeps(struct store *s)
     return e;
 }
 
+/* By which tables the JSON was written: OK and `same`, or why that cannot be read. No row: by none that is known. */
+static enum err check_schema(struct kv *kv, const struct id *schema, bool *same)
+{
+    struct buf row = {0};
+    enum err e = get_meta(kv, "schema", &row);
+    *same = e == ERR_OK && bytes_eq(buf_view(&row), bytes_of(schema->b, ID_BYTES));
+    buf_close(&row);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err sweep_shown(struct store *s, const struct id *schema)
+{
+    struct work w;
+    assert(s->kv != NULL);
+    work_init(&w, s, NULL);
+    put_meta(&w.batch, "schema", bytes_of(schema->b, ID_BYTES));
+    sweep_add(&w, SWEEP_SHOW, NULL);
+    work_flush_rows(&w);
+    enum err e = s->kv->ops->write(s->kv, &w.batch);
+    work_close(&w);
+    s->sweeping = true;
+    return e == ERR_OK ? finish_sweeps(s) : e == ERR_READ_ONLY ? ERR_VERSION : e;
+}
+
 /* JSON that other tables wrote is written anew before anybody reads it. A crash on the way leaves the sweep's row. */
 static enum err follow_schema(struct store *s)
 {
     struct id schema;
-    struct buf row = {0};
-    struct work w;
-    enum err e = get_meta(s->kv, "schema", &row);
+    bool same, pending = false;
     record_schema_id(&schema);
-    if (e == ERR_OK && bytes_eq(buf_view(&row), bytes_of(schema.b, ID_BYTES))) {
-        buf_close(&row);
-        return sweep_pending(s, SWEEP_SHOW) ? finish_sweeps(s) : ERR_OK;
-    }
-    buf_close(&row);
-    work_init(&w, s, NULL);
-    put_meta(&w.batch, "schema", bytes_of(schema.b, ID_BYTES));
-    sweep_add(&w, SWEEP_SHOW, NULL);
-    work_flush_rows(&w);
-    e = s->kv->ops->write(s->kv, &w.batch);
-    work_close(&w);
-    s->sweeping = true;
-    return e == ERR_OK ? finish_sweeps(s) : e == ERR_READ_ONLY ? ERR_VERSION : e;
+    enum err e = check_schema(s->kv, &schema, &same);
+    if (e == ERR_OK && !same)
+        return sweep_shown(s, &schema);
+    if (e == ERR_OK)
+        e = sweep_pending(s, SWEEP_SHOW, &pending);
+    return e == ERR_OK && pending ? finish_sweeps(s) : e;
 }
 
 enum err store_open(struct store **out, struct kv *kv, const struct store_config *config)

@@ -199,15 +199,16 @@ void sweep_run(struct work *w)
     buf_close(&cursor);
 }
 
-bool sweep_pending(const struct store *s, enum sweep type)
+enum err sweep_pending(const struct store *s, enum sweep type, bool *pending)
 {
     const struct key none = {{0}};
     struct dbkey key;
     struct buf row = {0};
     sweep_key(&key, type, &none);
-    bool there = s->kv->ops->get(s->kv, NULL, dbkey_view(&key), &row) == ERR_OK;
+    enum err e = s->kv->ops->get(s->kv, NULL, dbkey_view(&key), &row);
+    *pending = e == ERR_OK;
     buf_close(&row);
-    return there;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 enum err sweep_load(struct store *s)

@@ -216,7 +216,7 @@ enum sweep {
 };
 void sweep_add(struct work *w, enum sweep type, const struct key *key); /* key NULL but for SWEEP_AUTHOR */
 void sweep_run(struct work *w);
-bool sweep_pending(const struct store *s, enum sweep type);
+SOUK_MUST_USE enum err sweep_pending(const struct store *s, enum sweep type, bool *pending); /* is its row there? */
 /* In the charter `admission` is merged over the founder's own standing puts alone (see MODEL 6). Puts that version in
  * the place of what m has, as of `time` where a since would hide it (0: as it is). `own` keeps its bodies. */
 void policy_admission(struct work *w, struct work_entry *charter, uint64_t time, struct show_heads *own, struct merged *m);
