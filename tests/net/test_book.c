@@ -303,6 +303,32 @@ Test(book, what_the_operator_pins_is_pinned_after_a_restart)
     lab_free(lab);
 }
 
+Test(book, what_is_pinned_gives_way_to_nobody)
+{
+    struct lab *lab = lab_new(1, 14);
+    char addr[NET_ADDR_MAX];
+    for (unsigned i = 0; i < NET_PINNED_MAX; i++) {
+        (void)snprintf(addr, sizeof addr, "203.0.%u.1:7000", i);
+        lab_peer(lab, 0, addr);
+        struct peer *p = book_by_addr(net_of(lab), addr);
+        p->fails = 100; /* it cannot be reached, and is no friend */
+        p->score = i % 2 == 0 ? -60 : 0;
+        p->dial = 0;
+    }
+    for (uint64_t i = 0; i < 3 * NET_BOOK_MAX; i++) {
+        struct key key = key_of(9000 + i);
+        struct peer *p = book_claim(net_of(lab), NULL, &key);
+        cr_assert(p != NULL);
+        p->score = NET_SCORE_MAX; /* as good as can be */
+    }
+    cr_assert_eq(net_of(lab)->book_count, NET_BOOK_MAX);
+    cr_assert_eq(book_pinned(net_of(lab)), NET_PINNED_MAX);
+    lab_peer(lab, 0, "203.1.1.1:7000");
+    cr_assert(book_by_addr(net_of(lab), "203.1.1.1:7000") == NULL, "more are not added, and that is said");
+    cr_assert_not_null(strstr(buf_cstr(&lab_host(lab, 0)->log), "pinned peers are the most"));
+    lab_free(lab);
+}
+
 Test(book, a_book_pins_no_more_than_an_operator_may)
 {
     struct lab *lab = lab_new(1, 13);

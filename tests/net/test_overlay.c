@@ -477,12 +477,15 @@ Test(overlay, own_dials_are_made_however_many_strangers_came_first)
 {
     struct lab *lab = lab_new(3, 18);
     struct crowd c = {.lab = lab, .count = NET_LINKS_MAX};
+    lab_raw_addr(lab, "10.0.0.66:50000"); /* the network that the own dials are in as well */
     for (size_t i = 0; i < c.count; i++)
         mole_open(&c.mole[i], lab, 300 + i);
     cr_assert_eq(lab_up_links(lab, 0), NET_LINKS_MAX);
     give_book(lab, 1, 2);
     crowd_run(&c, 6000);
     cr_assert(lab_linked(lab, 0, 1) && lab_linked(lab, 0, 2), "two own dials at least");
+    for (size_t i = 1; i <= 2; i++)
+        book_by_key(lab_host(lab, 0)->net, &lab_host(lab, i)->identity.key)->score = -60; /* less than any stranger's */
     crowd_run(&c, 100000);
     cr_assert(lab_linked(lab, 0, 1) && lab_linked(lab, 0, 2), "and they are kept");
     crowd_close(&c);
