@@ -128,4 +128,10 @@ start c
 later_is_out() { [[ $(standing "$1" "$(field d id)") == removed && $(standing "$1" "$(field c id)") == member ]]; }
 for n in a b; do await 40 "on $n the earlier newcomer alone is left" later_is_out $n; done
 await 20 "equal" same_state a b c
-for n in a b c d; do stop $n; done
+
+say "used on one node, and refused on another"
+stop a
+start e --join "$double" --peer "$(field b mesh)"
+await 20 "node b refuses it" grep -q 'used already' "$work/e.err"
+[[ -z $(standing b "$(field e id)") ]] || fail "it is $(standing b "$(field e id)") on b"
+for n in b c d e; do stop $n; done

@@ -125,6 +125,7 @@ static void check_bounds(struct sim_world *w, const struct sim_host *h)
         sim_world_fail(w, "host %u knows %zu peers", h->index, n);
     for (size_t i = 0; i < n && i < PEERS_MAX; i++) {
         sessions += peers[i].state == PEER_UP;
+        sim_mark_peer(w, &peers[i]);
         if (peers[i].queued_bytes > NET_QUEUE_MAX + BUNDLE_MAX)
             sim_world_fail(w, "host %u queues %llu bytes to one peer", h->index, (unsigned long long)peers[i].queued_bytes);
         if (peers[i].state == PEER_BANNED && is_honest(w, &peers[i].id))

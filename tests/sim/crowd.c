@@ -1,10 +1,12 @@
 /*
  * A host of a crowd: one mesh engine, its set, its clock. The store is a table of what was made in this world; a commit
- * takes a few milliseconds, sometimes a few hundred. What a host holds and its address book survive a crash.
+ * takes a few milliseconds, sometimes a few hundred. What a host holds and its address book survive a crash. A hostile host
+ * runs the same engine and lies to it, or speaks through it.
  */
 #include "tests/sim/crowd.h"
 
 #include "crdt/hlc.h"
+#include "net/engine.h"
 #include "tests/lib/gen.h"
 
 #include <assert.h>
@@ -23,6 +25,9 @@ void crowd_host_init(struct crowd *c, uint32_t index)
     struct rng r;
     rng_fork(&r, &c->rng, 1000 + index);
     h->index = index;
+    if (index >= CROWD_SEEDS && rng_below(&r, 100) < c->config.hostile_percent)
+        h->kind = (enum crowd_kind)(1 + c->out->hostile++ % (CROWD_KINDS - 1));
+    c->out->honest += h->kind == CROWD_HONEST;
     h->armed_at = UINT64_MAX;
     h->set = setindex_new();
     (void)snprintf(h->addr, sizeof h->addr, "198.%u.%u.1:7700", index / 250, index % 250);
@@ -122,6 +127,8 @@ static void hold(struct crowd *c, struct crowd_host *h, const struct crowd_delta
 static void store(struct crowd *c, struct crowd_host *h, const struct net_action *a)
 {
     const struct crowd_delta *d = delta_by_bytes(c, a->bytes);
+    if (h->kind == CROWD_SILENT || h->kind == CROWD_GRAFTER)
+        return; /* its engine waits for the store, and passes nothing on */
     if (d == NULL) {
         crowd_fail(c, "host %u was sent what nobody made", h->index);
         return;
@@ -175,9 +182,26 @@ static void load(struct crowd *c, struct crowd_host *h, const struct net_action 
 {
     struct net_event loaded = {.kind = NET_LOADED, .load = a->load};
     const struct crowd_delta *d = delta_by_id(c, &a->id);
+    if (h->kind == CROWD_WITHHOLDER) {
+        c->out->asked_in_vain++;
+        return;
+    }
     if (d != NULL && setindex_has(h->set, &d->item))
         loaded.bytes = buf_view(&d->bundle);
     crowd_host_input(c, h, loaded);
+}
+
+/* Does the line tell of an honest host? */
+static bool names_honest(const struct crowd *c, const char *text)
+{
+    char hex[ID_HEX_SIZE];
+    for (uint32_t i = 0; i < c->config.nodes; i++) {
+        key_hex(hex, &c->hosts[i].config.identity);
+        hex[16] = 0;
+        if (c->hosts[i].kind == CROWD_HONEST && strstr(text, hex) != NULL)
+            return true;
+    }
+    return false;
 }
 
 /* The others concern stores and founders. */
@@ -193,7 +217,7 @@ static void act(struct crowd *c, struct crowd_host *h, const struct net_action *
         store(c, h, a);
     else if (a->kind == NET_LOAD)
         load(c, h, a);
-    else if (a->kind == NET_LOG && a->level < 2 && strstr(a->text, "banned") != NULL)
+    else if (a->kind == NET_LOG && h->kind == CROWD_HONEST && a->level < 2 && strstr(a->text, "banned") != NULL && names_honest(c, a->text))
         crowd_fail(c, "host %u: %s", h->index, a->text);
 }
 
@@ -209,6 +233,21 @@ static void arm(struct crowd *c, struct crowd_host *h)
     crowd_at(c, at, (struct sim_event){.kind = SIM_TICK, .host = h->index, .epoch = h->epoch, .n = at});
 }
 
+/* What a hostile host does beside its engine: a withholder sends ids alone, a grafter asks for whole deltas every second. */
+static void misbehave(struct crowd *c, struct crowd_host *h)
+{
+    for (size_t i = 0; h->kind == CROWD_WITHHOLDER && i < h->net->link_count; i++)
+        h->net->links[i]->out_lazy = true;
+    if (h->kind != CROWD_GRAFTER || c->now < h->grafted + 1000)
+        return;
+    h->grafted = c->now;
+    for (size_t i = 0; i < h->net->link_count; i++)
+        if (link_up(h->net->links[i])) {
+            link_send(h->net, h->net->links[i], &(struct wire_message){.type = WIRE_GRAFT});
+            c->out->grafts++;
+        }
+}
+
 /* The engine's clock runs one ahead of the world's, so that it never reads 0. */
 void crowd_host_input(struct crowd *c, struct crowd_host *h, struct net_event e)
 {
@@ -216,6 +255,7 @@ void crowd_host_input(struct crowd *c, struct crowd_host *h, struct net_event e)
     if (!h->up)
         return;
     e.clock_ms = clock_of(c);
+    misbehave(c, h);
     net_input(h->net, &e, c->now + 1);
     while (h->up && net_next(h->net, &a) != NET_NONE)
         act(c, h, &a);

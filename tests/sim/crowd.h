@@ -15,11 +15,21 @@
 #define CROWD_SETTLED_MS 10000    /* after a start a host is not measured         */
 #define CROWD_NEVER      UINT32_MAX
 
+/* What a host of a crowd is. Those that are not honest speak the protocol without a fault. */
+enum crowd_kind {
+    CROWD_HONEST,
+    CROWD_SILENT,     /* takes what it is sent and passes nothing on                         */
+    CROWD_WITHHOLDER, /* offers everything as ids and never answers who asks                 */
+    CROWD_GRAFTER,    /* asks everybody for whole deltas all the time, and passes nothing on */
+    CROWD_KINDS
+};
+
 struct crowd_config {
     uint64_t seed;
     unsigned nodes, deltas;       /* deltas in each phase */
     unsigned failing_percent;     /* of all connections, at any time */
     unsigned churn_percent;       /* of all hosts, each minute, in the second phase */
+    unsigned hostile_percent;     /* of all hosts: of the three kinds in turn       */
 };
 
 /* One phase: what happened to the deltas that were published in it. */
@@ -37,6 +47,8 @@ struct crowd_outcome {
     char failure[256];
     struct crowd_phase phase[CROWD_PHASES];
     uint64_t links, least_links, most_links, least_outbound, eager_in; /* when the first phase begins; eager_in in all */
+    uint64_t hostile, asked_in_vain, grafts;  /* hosts; ids that withholders were asked for; GRAFTs of grafters */
+    uint64_t honest;
     uint64_t most_book, settled_ms;       /* rows of one book; until all sets were equal, after the last fault */
     uint64_t joined_ms;                   /* ... after the halves could reach each other again */
     uint64_t handshakes, events, stalled, live; /* stalled of live connections when the first phase begins */
@@ -75,8 +87,9 @@ struct crowd_delta {
 
 struct crowd_host {
     uint32_t index;
+    enum crowd_kind kind;
     bool up;
-    uint64_t epoch, started, armed_at;
+    uint64_t epoch, started, armed_at, grafted;
     struct net *net;
     struct net_config config;
     struct setindex *set;

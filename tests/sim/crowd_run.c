@@ -51,7 +51,7 @@ static struct crowd_host *draw_up(struct crowd *c)
     struct crowd_host *h;
     do
         h = &c->hosts[rng_below(&c->rng, c->config.nodes)];
-    while (!h->up || c->now < h->started + CROWD_SETTLED_MS);
+    while (!h->up || h->kind != CROWD_HONEST || c->now < h->started + CROWD_SETTLED_MS);
     return h;
 }
 
@@ -128,6 +128,8 @@ static struct net_stats sum_stats(const struct crowd *c, uint64_t *bytes)
     *bytes = 0;
     for (uint32_t i = 0; i < c->config.nodes; i++) {
         struct net_stats s = crowd_host_stats(&c->hosts[i]);
+        if (c->hosts[i].kind != CROWD_HONEST)
+            continue;
         all.deltas_received += s.deltas_received;
         all.grafts_sent += s.grafts_sent;
         all.prunes_sent += s.prunes_sent;
@@ -144,7 +146,7 @@ static void look_at_links(struct crowd *c)
     o->least_links = o->least_outbound = UINT64_MAX;
     for (uint32_t i = 0; i < c->config.nodes; i++) {
         uint64_t links = 0, outbound = 0;
-        if (!c->hosts[i].up)
+        if (!c->hosts[i].up || c->hosts[i].kind != CROWD_HONEST)
             continue;
         size_t rows = net_peers(c->hosts[i].net, p, 256);
         for (size_t k = 0; k < rows && k < 256; k++) {
@@ -169,7 +171,7 @@ static uint64_t count_eager(struct crowd *c)
     struct net_peer_info *p = mem_calloc(256, sizeof *p);
     uint64_t count = 0;
     for (uint32_t i = 0; i < c->config.nodes; i++) {
-        size_t rows = c->hosts[i].up ? net_peers(c->hosts[i].net, p, 256) : 0;
+        size_t rows = c->hosts[i].up && c->hosts[i].kind == CROWD_HONEST ? net_peers(c->hosts[i].net, p, 256) : 0;
         for (size_t k = 0; k < rows && k < 256; k++)
             count += p[k].state == PEER_UP && p[k].sends_whole;
     }
@@ -183,7 +185,7 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Hosts that were there when it was published and have been since. */
+/* Honest hosts that were there when it was published and have been since. */
 static void measure(struct crowd *c, struct crowd_phase *phase)
 {
     size_t n = 0;
@@ -193,7 +195,7 @@ static void measure(struct crowd *c, struct crowd_phase *phase)
             continue;
         for (uint32_t i = 0; i < c->config.nodes; i++) {
             const struct crowd_host *h = &c->hosts[i];
-            if (i != c->deltas[d].host && h->up && h->started + CROWD_SETTLED_MS <= c->deltas[d].at)
+            if (i != c->deltas[d].host && h->up && h->kind == CROWD_HONEST && h->started + CROWD_SETTLED_MS <= c->deltas[d].at)
                 took[n++] = c->took[d * c->config.nodes + i];
         }
     }
@@ -225,7 +227,7 @@ static void run_phase(struct crowd *c, unsigned index)
     struct net_stats after = sum_stats(c, &bytes[1]);
     phase->copies = after.deltas_received - before.deltas_received;
     phase->control = after.grafts_sent + after.prunes_sent - before.grafts_sent - before.prunes_sent;
-    phase->published = phase->deltas * c->config.nodes;
+    phase->published = phase->deltas * c->out->honest;
     phase->sent_bytes = bytes[1] - bytes[0];
     phase->ms = c->now - began;
     measure(c, phase);
@@ -234,7 +236,7 @@ static void run_phase(struct crowd *c, unsigned index)
 static bool all_equal(const struct crowd *c)
 {
     for (uint32_t i = 0; i < c->config.nodes; i++)
-        if (!c->hosts[i].up ? i >= CROWD_SEEDS || !c->orphaned : setindex_count(c->hosts[i].set) != c->delta_count)
+        if (c->hosts[i].kind == CROWD_HONEST && (!c->hosts[i].up ? i >= CROWD_SEEDS || !c->orphaned : setindex_count(c->hosts[i].set) != c->delta_count))
             return false;
     return true;
 }

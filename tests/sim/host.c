@@ -172,6 +172,7 @@ void sim_host_stop(struct sim_world *w, struct sim_host *h, enum host_end how)
     }
     crash_disk(w, h);
     sim_conn_host_down(w, h->index);
+    sim_mark_life(w, h);
     forget(h);
     w->crashes++;
 }

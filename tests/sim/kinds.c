@@ -285,7 +285,7 @@ static void eclipse_turn(struct villain *v, struct villain_link *l)
     for (size_t i = 0; i < WIRE_PEERS_MAX; i++) {
         struct id id = random_id(v);
         memcpy(m.peers.list[i].key.b, id.b, sizeof id.b);
-        (void)snprintf(text[i], sizeof text[i], "10.66.%u.%u:7700", (unsigned)id.b[0], (unsigned)id.b[1]);
+        (void)snprintf(text[i], sizeof text[i], SIM_NOWHERE "%u.%u:7700", (unsigned)id.b[0], (unsigned)id.b[1]);
         m.peers.list[i].address = chance(v, 500) ? bytes_str(v->h->addr) : bytes_str(text[i]);
         if (chance(v, 100)) { /* an honest key at a hostile address */
             m.peers.list[i].key = v->w->hosts[rng_below(v->rng, v->w->honest_count)].net.identity;

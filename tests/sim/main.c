@@ -11,7 +11,7 @@
 
 struct options {
     struct sim_config config;
-    bool has_seed, verbose, every_kind;
+    bool has_seed, verbose, every_kind, alone;
     uint64_t kinds;               /* of hostile hosts, seen so far */
     unsigned long long seconds;
     const char *seeds;
@@ -20,8 +20,9 @@ struct options {
 static const char usage[] =
     "usage: sim --seed S [--nodes N] [--minutes M] [--hostile KIND|none] [--trace] [--verbose]\n"
     "       sim --seeds FILE [--every-kind]   each line of FILE: SEED NODES MINUTES [KIND|none]\n"
+    "       sim --alone [--seed S] [--nodes N] [--minutes M]   each kind of hostile node alone; fails where it leaves no mark\n"
     "       sim --for SECONDS [--nodes N] [--minutes M] [--hostile KIND|none]   fresh seeds until the time is up\n"
-    "       sim --overlay [--nodes N] [--deltas N] [--seed S]   how deltas spread among 1000 nodes, with links failing\n"
+    "       sim --overlay [--nodes N] [--deltas N] [--seed S] [--hostile PERCENT]   how deltas spread among 1000 nodes, with links failing\n"
     "Up to 40 % of the nodes are hostile, as the seed draws it; --hostile: all that may be are of one kind, or none is.\n"
     "--every-kind: fails unless each kind of hostile node was in one of the worlds.\n";
 
@@ -84,12 +85,14 @@ static bool parse_options(struct options *o, int argc, char **argv)
             o->verbose = true;
         else if (strcmp(argv[i], "--every-kind") == 0)
             o->every_kind = true;
+        else if (strcmp(argv[i], "--alone") == 0)
+            o->alone = true;
         else if (i + 1 == argc || !take_option(o, argv[i], argv[i + 1]))
             return false;
         else
             i++;
     }
-    return o->has_seed + (o->seeds != NULL) + (o->seconds != 0) == 1;
+    return (o->alone ? o->seeds == NULL && o->seconds == 0 : o->has_seed + (o->seeds != NULL) + (o->seconds != 0) == 1);
 }
 
 static bool run_once(const struct sim_config *c, struct sim_outcome *out)
@@ -169,6 +172,31 @@ static bool run_fresh(struct options *o)
     return ok;
 }
 
+/* A kind that leaves no mark on honest nodes did nothing, and a world that it was in proves nothing. The mark must be its own:
+ * the same world without hostile nodes has none. */
+static bool run_alone(struct options *o)
+{
+    struct sim_outcome without, with;
+    bool ok = true;
+    o->config.mix = SIM_MIX_NONE;
+    if (!run_once(&o->config, &without))
+        return false;
+    o->config.mix = SIM_MIX_ONE;
+    for (unsigned i = 0; i < VILLAIN_KINDS; i++) {
+        o->config.kind = (enum villain_kind)i;
+        if (!run_once(&o->config, &with))
+            return false;
+        uint64_t need = sim_mark_need(o->config.kind), got = sim_mark_of(&with.tally, o->config.kind);
+        uint64_t before = sim_mark_of(&without.tally, o->config.kind);
+        bool marked = got >= need && before < need && with.hostile > 0;
+        printf("%s %u %s of %u nodes: %llu %s, without them %llu, wanted %llu\n", marked ? "ok" : "NO MARK", with.hostile,
+               villain_name(o->config.kind), o->config.nodes, (unsigned long long)got, sim_mark_text(o->config.kind),
+               (unsigned long long)before, (unsigned long long)need);
+        ok &= marked;
+    }
+    return ok;
+}
+
 static bool saw_every_kind(const struct options *o)
 {
     bool all = true;
@@ -191,7 +219,7 @@ int main(int argc, char **argv)
     }
     if (sodium_init() < 0)
         return 2;
-    bool ok = o.seeds != NULL ? run_file(&o) : o.seconds != 0 ? run_fresh(&o) : run(&o);
+    bool ok = o.alone ? run_alone(&o) : o.seeds != NULL ? run_file(&o) : o.seconds != 0 ? run_fresh(&o) : run(&o);
     if (ok && o.every_kind)
         ok = saw_every_kind(&o);
     return ok ? 0 : 1;

@@ -21,6 +21,7 @@
 #define SIM_AUTHORS_MAX 256
 #define SIM_HOMES_MAX   8         /* author keys on one host */
 #define SIM_NAMES       3         /* entry names an author uses, for each kind */
+#define SIM_NOWHERE     "10.66." /* addresses that begin so lead nowhere: hostile hosts tell them */
 #define SIM_GRANTS      512       /* the newest grants, for writers and revocations to choose from */
 
 /* What a hostile host does. */
@@ -58,8 +59,15 @@ struct sim_config {
     bool trace;                   /* print every event */
 };
 
+/* What honest hosts can count of what is done to them; by itself it says nothing of who did it. */
+struct sim_tally {
+    uint64_t refused, foreign, ahead, duplicates, gone, protocol, handshakes, work, wants, refusals, shaping; /* mark.c */
+    uint64_t false_rows, false_clocks, queued, missing, held, twins;
+};
+
 struct sim_outcome {
     bool ok;
+    struct sim_tally tally;
     unsigned hostile;
     uint64_t kinds;               /* a bit for each kind of hostile host that was there */
     uint64_t deltas, events, writes, refused, crashes;
@@ -244,6 +252,7 @@ struct sim_world {
     uint64_t created_minute[2];   /* bundle bytes made in this minute and the last */
     uint64_t copies_minute[2];    /* hosts that had to catch up */
     uint64_t minute, converged_at, most_bytes, most_fed;
+    struct sim_tally tally;
     /* trace */
     crypto_generichash_state hash;
     struct sim_line ring[SIM_RING];
@@ -319,6 +328,14 @@ void sim_faults_heal(struct sim_world *w);
 void sim_work_init(struct sim_world *w);
 void sim_work_next(struct sim_world *w, struct sim_host *h);
 void sim_work_result(struct sim_world *w, struct sim_host *h, const struct node_result *r);
+
+/* mark.c: what each kind of hostile host leaves behind */
+void sim_mark_life(struct sim_world *w, const struct sim_host *h); /* when an engine ends */
+void sim_mark_peer(struct sim_world *w, const struct net_peer_info *p); /* every second, of each peer of each honest host */
+void sim_mark_end(struct sim_world *w);
+const char *sim_mark_text(enum villain_kind kind);
+uint64_t sim_mark_need(enum villain_kind kind);
+uint64_t sim_mark_of(const struct sim_tally *t, enum villain_kind kind);
 
 /* check.c */
 /* A delta that exists from now on: its bundle is taken over. */

@@ -239,7 +239,7 @@ static void report(struct sim_world *w, struct sim_outcome *out)
 {
     *out = (struct sim_outcome){.ok = !w->failed, .deltas = w->delta_count, .events = w->events, .writes = w->writes,
                                 .refused = w->write_errors, .crashes = w->crashes, .most_bytes = w->most_bytes,
-                                .hostile = (unsigned)(w->host_count - w->honest_count), .kinds = w->kinds, .most_fed = w->most_fed};
+                                .hostile = (unsigned)(w->host_count - w->honest_count), .kinds = w->kinds, .most_fed = w->most_fed, .tally = w->tally};
     out->converged_ms = w->converged ? w->converged_at - w->heal_at : 0;
     memcpy(out->failure, w->failure, sizeof out->failure);
     sim_trace_end(w, out->trace);
@@ -262,6 +262,7 @@ void sim_run(const struct sim_config *config, struct sim_outcome *out)
     }
     if (!w->failed)
         sim_check_end(w);
+    sim_mark_end(w);
     report(w, out);
     world_close(w);
 }
