@@ -350,7 +350,7 @@ uint64_t book_deadline(const struct net *n)
 void book_dial(struct net *n, struct peer *p)
 {
     assert(p->dial == 0 && p->link == NULL && addr_classify(p->addr) != ADDR_BAD);
-    p->probed = false;
+    p->probed = p->reached = false;
     p->dial = ++n->dial_count;
     p->dial_ms = n->now_ms + NET_DIAL_MS;
     net_log(n, 3, "dialing %s", p->addr);

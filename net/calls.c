@@ -91,6 +91,17 @@ void calls_free(struct link *l)
     l->calls = NULL;
 }
 
+bool calls_under_way(const struct link *l)
+{
+    const struct link_calls *c = l->calls;
+    return c != NULL && (c->asked_count > 0 || c->asking_count > 0 || c->out != NULL || c->receiving);
+}
+
+uint64_t calls_idle_since(const struct link *l)
+{
+    return l->calls != NULL && l->calls->last_ms > l->up_ms ? l->calls->last_ms : l->up_ms;
+}
+
 /* ---- sending -------------------------------------------------------------------------------------------------------- */
 
 static void send_part(struct net *n, struct link *l, uint64_t call, uint8_t flags, struct bytes part)
@@ -175,12 +186,13 @@ static void ask(struct net *n, const struct net_event *e)
         return;
     }
     c->asked[c->asked_count++] = e->call;
+    c->last_ms = n->now_ms;
     queue_message(n, l, e->call, 0, e->bytes);
 }
 
 static void drop(struct net *n, const struct net_event *e)
 {
-    struct link *l = link_asked(n, e->call);
+    struct link *l = reach_drop(n, e->call) ? NULL : link_asked(n, e->call);
     if (l == NULL)
         return;
     bool found = list_take(l->calls->asked, &l->calls->asked_count, e->call);
@@ -195,6 +207,7 @@ static void answer(struct net *n, const struct net_event *e)
     if (l == NULL || l->calls == NULL || !list_has(l->calls->asking, l->calls->asking_count, e->call))
         return;
     struct link_calls *c = l->calls;
+    c->last_ms = n->now_ms;
     bool fits = e->kind == NET_ANSWER && e->bytes.n <= NET_CALL_ANSWER_MAX && c->out_bytes + e->bytes.n <= NET_CALL_BYTES_MAX;
     if (fits) {
         if (e->final)
@@ -248,6 +261,7 @@ static void deliver(struct net *n, struct link *l, uint8_t flags)
     struct link_calls *c = l->calls;
     struct net_action a = {.call = c->in_call, .peer = l->peer->key};
     c->receiving = false;
+    c->last_ms = n->now_ms;
     if (c->dropping || (c->in_answer && !list_has(c->asked, c->asked_count, c->in_call))) {
         buf_close(&c->in);
         return;

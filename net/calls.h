@@ -32,12 +32,15 @@ struct link_calls {
     bool in_answer;
     struct buf in;
     struct bucket begun;
+    uint64_t last_ms;               /* when a message came or was given to this side         */
 };
 
 void calls_input(struct net *n, const struct net_event *e); /* NET_CALL NET_CALL_DROP NET_ANSWER NET_REFUSE */
 void calls_message(struct net *n, struct link *l, const struct wire_message *m);
 void calls_pump(struct net *n, struct link *l);             /* more parts, as far as the link takes them */
 void calls_link_gone(struct net *n, struct link *l);
+bool calls_under_way(const struct link *l);
+uint64_t calls_idle_since(const struct link *l);            /* the last call, or the session's beginning     */
 void calls_free(struct link *l);
 
 #endif

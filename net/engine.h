@@ -1,7 +1,7 @@
 /*
  * The inside of struct net, shared by the files that make the mesh engine: net.c (events, actions, timers), book.c
  * (addresses and keys), learn.c (addresses of others), keep.c (the book across restarts), links.c (connections), crowd.c (who gives way), session.c
- * (messages), overlay.c (who sends whole deltas to whom), late.c (ids without a delta), gossip.c (broadcast), fetch.c (asking
+ * (messages), overlay.c (who sends whole deltas to whom), reach.c (sessions for calls), late.c (ids without a delta), gossip.c (broadcast), fetch.c (asking
  * and serving), sync.c (repair), copy.c (progress).
  * Private to net/. The bounds stand here and in PROTOCOL 6.
  */
@@ -40,6 +40,10 @@
 #define NET_PRUNE_MS        60000       /* back-off of PRUNE                                        */
 #define NET_SETTLED_MS      30000       /* a session is not closed for another before               */
 #define NET_PROBE_MS        60000       /* one more is dialed, jittered: two overlays find each other */
+#define NET_REACHES_MAX     64          /* calls that wait for a session                            */
+#define NET_REACH_LINKS     8           /* links made for calls                                     */
+#define NET_REACH_MS        8000        /* ... within so long                                       */
+#define NET_REACH_AGAIN_MS  1000        /* ... to one peer, at the soonest                          */
 #define NET_QUIET_MS        2000        /* a PING unanswered for this long: not counted on          */
 #define NET_IDS_MS          40          /* ids to a peer that wants no more leave within 50 ms      */
 #define NET_LATE_MS         100         /* an id without its delta: ask                             */
@@ -160,6 +164,8 @@ struct peer {
     bool crowded;               /* it had no free link the last time */
     bool proved;                /* there was a session with this key */
     bool probed;                /* dialed though no link is missing */
+    bool reached;               /* ... because something is to be asked of it */
+    uint64_t reached_ms;        /* when that was; 0: never */
     uint64_t banned_until_ms;   /* UINT64_MAX: by the operator */
     bool expelled;              /* its key was removed from the mesh */
     int64_t score;
@@ -281,6 +287,13 @@ struct missing {
     uint64_t next_ms, wait_ms;
 };
 
+/* A call that waits for a session. */
+struct reach {
+    uint64_t call;
+    struct key peer;
+    uint64_t until_ms;
+};
+
 struct queued_action {
     struct net_action action;
     char *text;                 /* owned: what action.text or action.bytes points to */
@@ -338,6 +351,8 @@ struct net {
     struct buf application;     /* of a newcomer; empty: none */
     bool wide;                  /* more peers are known than a full mesh may have */
     uint64_t beat_ms, probe_ms;
+    struct reach reaches[NET_REACHES_MAX]; /* oldest first */
+    size_t reach_count;
     struct buf late, again;     /* struct late, each by increasing due_ms */
     struct net_stats stats;
 };
@@ -435,6 +450,12 @@ void overlay_got_graft(struct net *n, struct link *l);
 void overlay_got_prune(struct net *n, struct link *l, const struct wire_message *m);
 uint64_t overlay_deadline(const struct net *n);
 void overlay_tick(struct net *n);
+
+/* ---- reach.c: sessions for calls ----------------------------------------------------------------------------------------- */
+void reach_input(struct net *n, const struct net_event *e); /* NET_REACH */
+bool reach_drop(struct net *n, uint64_t call);              /* true: it was waiting for a session */
+void reach_look(struct net *n);                             /* who is in session by now, or will not be? */
+uint64_t reach_deadline(const struct net *n);
 
 /* ---- late.c: ids without a delta --------------------------------------------------------------------------------------- */
 /* A peer offered it. True: its delta is awaited for a moment; false: ask at once. */

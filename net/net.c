@@ -211,6 +211,9 @@ static void dispatch(struct net *n, const struct net_event *e)
     case NET_SYNC_NOW:
         sync_now(n);
         return;
+    case NET_REACH:
+        reach_input(n, e);
+        return;
     case NET_CALL:
     case NET_CALL_DROP:
     case NET_ANSWER:
@@ -229,6 +232,7 @@ static void check(const struct net *n)
     assert(n->storing_count <= NET_STORING_MAX && n->storing_bytes <= NET_STORING_BYTES + NET_STORING_MAX);
     assert(n->wants.count <= WANTS_MAX && n->wants.asked <= n->wants.count);
     assert(n->late.n + n->again.n <= NET_LATE_MAX * sizeof(struct late));
+    assert(n->reach_count <= NET_REACHES_MAX);
     assert(n->missing_count <= NET_BODIES_MAX && n->publishing <= NET_LOADS_MAX);
     for (size_t i = 0; i < n->link_count; i++) {
         const struct link *l = n->links[i];
@@ -249,6 +253,8 @@ void net_input(struct net *n, const struct net_event *e, uint64_t now_ms)
     dispatch(n, e);
     if (now_ms >= net_deadline(n))
         tick(n);
+    if (n->reach_count > 0)
+        reach_look(n);
     while (n->repump) {
         n->repump = false;
         for (size_t i = 0; i < n->link_count; i++)
@@ -268,6 +274,8 @@ uint64_t net_deadline(const struct net *n)
     if ((next = sync_deadline(n)) < at)
         at = next;
     if ((next = overlay_deadline(n)) < at)
+        at = next;
+    if ((next = reach_deadline(n)) < at)
         at = next;
     next = late_deadline(n);
     return next < at ? next : at;

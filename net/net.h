@@ -59,8 +59,10 @@ enum net_event_kind {
     NET_PEER_EXPEL,  /* peer: its key was removed from the mesh; its connections close and no other is accepted */
     NET_PEER_READMIT,/* peer: that is over */
     NET_SYNC_NOW,
-    NET_CALL,        /* peer, call (a number not used before), bytes: a question to a node in session */
-    NET_CALL_DROP,   /* call: its answer is not wanted any more */
+    NET_REACH,       /* peer, call, addr (HOST:PORT that it says it is found at; may be NULL): a session with it is wanted so that
+                      * it can be asked; NET_REACHED, or NET_CALL_LOST with `unsent` */
+    NET_CALL,        /* peer, call (a number not used before but for NET_REACH), bytes: a question to a node in session */
+    NET_CALL_DROP,   /* call: its answer, or its session, is not wanted any more */
     NET_ANSWER,      /* peer, call, bytes, final: an answer to NET_CALLED; one or more, the last one final */
     NET_REFUSE,      /* peer, call: no (further) answer is given */
     NET_JOIN_ANSWER  /* conn, welcome, text: what became of the application that NET_JOIN gave */
@@ -116,6 +118,7 @@ enum net_action_kind {
     NET_JOIN,        /* conn, peer, bytes: a newcomer's application; answer NET_JOIN_ANSWER */
     NET_WELCOME,     /* peer, welcome, text: the answer to this node's own application */
     NET_FOUNDER,     /* founder, name: learned from a peer and checked against the mesh id */
+    NET_REACHED,     /* peer, call: there is a session now */
     NET_CALLED,      /* peer, call, bytes: a question; answer NET_ANSWER or NET_REFUSE */
     NET_CALL_LEFT,   /* peer, call: the asker does not wait any more; no answer is taken */
     NET_ANSWERED,    /* call, bytes, final */

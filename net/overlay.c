@@ -3,7 +3,7 @@
  * which carry ids only, and who is dialed or let go. A heartbeat mends what GRAFT and PRUNE alone would leave; up to 12
  * known peers nothing here acts. Each direction of a link is judged by itself.
  */
-#include "net/engine.h"
+#include "net/calls.h"
 
 #include <assert.h>
 #include <string.h>
@@ -230,7 +230,7 @@ static void end_probes(struct net *n)
     for (size_t i = 0; i < n->link_count && links_up(n) > NET_DEGREE; i++) {
         struct link *l = n->links[i];
         assert(!l->probe || l->outbound);
-        if (l->probe && link_up(l) && !l->peer->pinned && n->now_ms >= l->up_ms + NET_SETTLED_MS)
+        if (l->probe && link_up(l) && !l->peer->pinned && !calls_under_way(l) && n->now_ms >= calls_idle_since(l) + NET_SETTLED_MS)
             link_close(n, l, REASON_BYE, NULL);
     }
 }
@@ -242,7 +242,7 @@ static bool closes_before(const struct link *a, const struct link *b)
     return a->up_ms != b->up_ms ? a->up_ms < b->up_ms : a->id < b->id;
 }
 
-/* One accepted link too many is closed: room for newcomers. Neither pinned ones nor own dials ever are. */
+/* One accepted link too many is closed: room for newcomers. Neither pinned ones nor own dials ever are, nor one in use. */
 static void shed(struct net *n)
 {
     struct link *worst = NULL;
@@ -251,7 +251,7 @@ static void shed(struct net *n)
         return;
     for (size_t i = 0; i < n->link_count; i++) {
         struct link *l = n->links[i];
-        if (!link_up(l) || l->outbound || l->peer->pinned || n->now_ms < l->up_ms + NET_SETTLED_MS)
+        if (!link_up(l) || l->outbound || l->peer->pinned || calls_under_way(l) || n->now_ms < calls_idle_since(l) + NET_SETTLED_MS)
             continue;
         size_t crowd = crowd_size(n, l);
         if (crowd < most || (crowd == most && !closes_before(l, worst)))

@@ -488,6 +488,7 @@ static enum node_action_kind net_action_next(struct node *n, struct node_action 
         case NET_FOUNDER:
             take_founder(n, &out->net);
             break;
+        case NET_REACHED:
         case NET_CALLED:
         case NET_CALL_LEFT:
         case NET_ANSWERED:

@@ -58,7 +58,7 @@ enum node_action_kind {
     NODE_SEND, NODE_DIAL, NODE_CLOSE, /* net: as the mesh engine gave it */
     NODE_JOB,       /* job: call node_job_run on the writer thread, answer NODE_JOB_DONE. One at a time. */
     NODE_REOPEN,    /* the disk refused a write: store_reopen on the writer thread, answer NODE_JOB_DONE with job NULL */
-    NODE_CALL,      /* net: NET_CALLED, NET_CALL_LEFT, NET_ANSWERED or NET_CALL_LOST, for whoever serves and makes calls */
+    NODE_CALL,      /* net: NET_REACHED, NET_CALLED, NET_CALL_LEFT, NET_ANSWERED or NET_CALL_LOST, for whoever serves and makes calls */
     NODE_JOIN,      /* net: a newcomer applies (answer with the event NET_JOIN_ANSWER) */
     NODE_WELCOME,   /* net: an answer to this node's own application */
     NODE_CHANGED,   /* seq: the change log grew */

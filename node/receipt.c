@@ -274,6 +274,22 @@ static int time_order(const char *a, const char *b)
     return 0;
 }
 
+static bool id_of(const json_t *object, const char *name, struct id *out)
+{
+    return id_parse(out, bytes_str(text_of(object, name)));
+}
+
+/* Members of this program's own: absent in receipts of others. */
+static void view_more(const json_t *subject, struct receipt_view *out)
+{
+    const json_t *work = json_object_get(subject, "work"), *caller = json_object_get(subject, "caller");
+    (void)snprintf(out->kind, sizeof out->kind, "%s", text_of(work, "kind"));
+    out->has_entry = id_of(work, "entry", &out->entry);
+    out->has_revision = id_of(work, "revision", &out->revision);
+    out->has_token = id_of(caller, "token", &out->token);
+    out->has_caller = did_key_parse(&out->caller_node, bytes_str(text_of(caller, "node")));
+}
+
 static const char *check_subject(const json_t *document, struct receipt_view *out)
 {
     static const char statuses[] = " succeeded failed refused timeout partial ";
@@ -291,6 +307,7 @@ static const char *check_subject(const json_t *document, struct receipt_view *ou
         !sri_parse(&out->output, text_of(subject, "outputDigest")))
         return "inputDigest or outputDigest is not a SHA-256 digest";
     (void)snprintf(out->result, sizeof out->result, "%s", text_of(work, "result"));
+    view_more(subject, out);
     return NULL;
 }
 
@@ -332,4 +349,34 @@ enum err receipt_verify(struct bytes text, struct receipt_view *out, struct buf 
         buf_put_str(why, fault);
     json_decref(document);
     return e;
+}
+
+static bool is_one_of(const struct digest *d, const struct digest *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(d, &list[i], sizeof *d) == 0)
+            return true;
+    return false;
+}
+
+bool receipt_is_about(const struct receipt_view *v, const struct receipt_asked *a, struct buf *why)
+{
+    const char *fault = NULL;
+    assert(a->input_count > 0 && a->result != NULL);
+    if (!key_eq(&v->issuer, &a->issuer))
+        fault = "it is signed by another node than the one that was asked";
+    else if (!v->has_entry || !id_eq(&v->entry, &a->entry) || strcmp(v->kind, a->kind) != 0)
+        fault = "it is about another entry";
+    else if (strcmp(v->result, a->result) != 0)
+        fault = "it says another result than the answer";
+    else if (!is_one_of(&v->input, a->inputs, a->input_count))
+        fault = "it is about another input than the one that was sent";
+    else if (memcmp(&v->output, &a->output, sizeof v->output) != 0)
+        fault = "it is about another output than the one that came";
+    else if (!v->has_caller || !key_eq(&v->caller_node, &a->caller_node) || v->has_token != a->has_token ||
+             (a->has_token && !id_eq(&v->token, &a->token)))
+        fault = "it names another caller";
+    if (fault != NULL)
+        buf_put_str(why, fault);
+    return fault == NULL;
 }

@@ -56,9 +56,30 @@ struct receipt_view {
     struct key issuer;
     struct digest input, output;
     char result[32];
+    /* Members that receipts of others may lack; then false, or an empty text. */
+    char kind[16];
+    bool has_entry, has_revision, has_caller, has_token;
+    struct id entry, revision, token;
+    struct key caller_node;
 };
 /* Checks form and signature, offline. ERR_FORM: not such a document; ERR_SIGNATURE: the proof does not hold, or is by
  * another than the issuer. A sentence is appended to why. */
 SOUK_MUST_USE enum err receipt_verify(struct bytes text, struct receipt_view *out, struct buf *why);
+
+/* What the node that asked knows of a run. */
+struct receipt_asked {
+    struct key issuer;           /* who was asked                                            */
+    const char *kind;
+    struct id entry;
+    const struct digest *inputs; /* of what was sent, one for each way in which it may be read */
+    size_t input_count;
+    struct digest output;        /* of what came back                                        */
+    const char *result;          /* what the answer says of the end                          */
+    struct key caller_node;
+    bool has_token;
+    struct id token;
+};
+/* Is a verified receipt about this run? If not, what differs is appended to why. */
+bool receipt_is_about(const struct receipt_view *v, const struct receipt_asked *a, struct buf *why);
 
 #endif

@@ -21,7 +21,7 @@ static int by_entry(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct serving_row));
 }
 
-static void add(struct serving *s, const struct id *entry, const struct key *node)
+static void add(struct serving *s, const struct id *entry, const struct key *node, const struct id *record)
 {
     if (s->count == SERVING_MAX)
         return;
@@ -31,6 +31,7 @@ static void add(struct serving *s, const struct id *entry, const struct key *nod
     }
     memset(&s->rows[s->count], 0, sizeof s->rows[0]);
     s->rows[s->count].entry = *entry;
+    s->rows[s->count].record = *record;
     s->rows[s->count++].node = *node;
 }
 
@@ -46,7 +47,7 @@ static void read_node(struct serving *s, const struct store *store, const struct
             struct bytes hex = jsonscan_member(row, "entry");
             struct id entry;
             if (hex.n == 2 * ID_BYTES + 2 && id_parse(&entry, bytes_of(hex.p + 1, hex.n - 2)))
-                add(s, &entry, &info.owner);
+                add(s, &entry, &info.owner, id);
         }
     }
     buf_close(&json);
@@ -69,9 +70,10 @@ void serving_refresh(struct serving *s, const struct store *store)
         qsort(s->rows, s->count, sizeof *s->rows, by_entry);
 }
 
-size_t serving_find(const struct serving *s, const struct id *entry, struct key *out, size_t max)
+/* The first row of an entry. */
+static size_t rows_of(const struct serving *s, const struct id *entry)
 {
-    size_t low = 0, high = s->count, n = 0;
+    size_t low = 0, high = s->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (id_cmp(&s->rows[middle].entry, entry) < 0)
@@ -79,6 +81,12 @@ size_t serving_find(const struct serving *s, const struct id *entry, struct key 
         else
             high = middle;
     }
+    return low;
+}
+
+size_t serving_find(const struct serving *s, const struct id *entry, struct key *out, size_t max)
+{
+    size_t low = rows_of(s, entry), n = 0;
     for (size_t i = low; i < s->count && id_eq(&s->rows[i].entry, entry); i++) {
         if (i > low && key_eq(&s->rows[i].node, &s->rows[i - 1].node))
             continue;
@@ -87,4 +95,42 @@ size_t serving_find(const struct serving *s, const struct id *entry, struct key 
         n++;
     }
     return n;
+}
+
+static const struct serving_row *row_of(const struct serving *s, const struct id *entry, const struct key *node)
+{
+    for (size_t i = rows_of(s, entry); i < s->count && id_eq(&s->rows[i].entry, entry); i++)
+        if (key_eq(&s->rows[i].node, node))
+            return &s->rows[i];
+    return NULL;
+}
+
+bool serving_has(const struct serving *s, const struct id *entry, const struct key *node)
+{
+    return row_of(s, entry, node) != NULL;
+}
+
+/* The first of its addresses, as it was written; one with an escape in it is none. */
+static void first_address(struct bytes record, char out[SERVING_ADDR_MAX])
+{
+    size_t at = 0;
+    struct bytes text = jsonscan_item(jsonscan_member(record, "mesh_addresses"), &at);
+    if (text.n < 3 || text.n - 2 >= SERVING_ADDR_MAX || text.p[0] != '"' || memchr(text.p, '\\', text.n) != NULL)
+        return;
+    memcpy(out, text.p + 1, text.n - 2);
+    out[text.n - 2] = 0;
+}
+
+void serving_address(const struct serving *s, const struct store *store, const struct id *entry, const struct key *node,
+                     char out[SERVING_ADDR_MAX])
+{
+    const struct serving_row *row = row_of(s, entry, node);
+    struct entry_info info;
+    struct buf json = {0};
+    out[0] = 0;
+    if (row != NULL && store_get(store, KIND_NODE, &row->record, &info, &json) == ERR_OK) {
+        buf_put_str(&json, "}}");
+        first_address(jsonscan_member(buf_view(&json), "node"), out);
+    }
+    buf_close(&json);
 }

@@ -15,12 +15,18 @@ struct serving {
     struct serving_row {
         struct id entry;
         struct key node;
-    } *rows;                 /* by entry, then node */
+        struct id record;    /* the node's own entry */
+    } *rows;                 /* by entry, then node, then record */
 };
 void serving_close(struct serving *s);
 /* Reads the nodes' entries again if anything changed since. */
 void serving_refresh(struct serving *s, const struct store *store);
 /* The nodes that say they serve an entry: at most max go to out; returns how many there are. */
 size_t serving_find(const struct serving *s, const struct id *entry, struct key *out, size_t max);
+bool serving_has(const struct serving *s, const struct id *entry, const struct key *node);
+/* Where such a node says that it is found: HOST:PORT; "" : it does not say. Reads its entry. */
+#define SERVING_ADDR_MAX 256 /* with the NUL */
+void serving_address(const struct serving *s, const struct store *store, const struct id *entry, const struct key *node,
+                     char out[SERVING_ADDR_MAX]);
 
 #endif

@@ -54,7 +54,8 @@ void invokes_tell_net(struct server *s, struct net_event event)
 /* ---- answers under a key ------------------------------------------------------------------------------------------ */
 
 static const char *const codes[] = {"exit",      "signal", "timeout",   "cpu",         "oom",        "output_limit", "bad_output",
-                                    "setup",     "cancelled", "lost",   "bad_receipt", "bad_answer", "busy",         "bad_input"};
+                                    "setup",     "cancelled", "lost",   "bad_receipt", "bad_answer", "busy",         "bad_input",
+                                    "unreachable"};
 
 static const char *static_code(struct bytes text)
 {
@@ -252,8 +253,8 @@ static void on_timeout(uv_timer_t *timer)
     struct request *q = timer->data;
     struct server *s = q->all->server;
     if (q->asked != 0) { /* a run here has its own clock */
+        q->ran = !q->reaching;
         ask_drop(q);
-        q->ran = true;
         request_refused(q, ERR_IO, 504, "timeout", bytes_str("the serving node did not answer in time"));
     }
     server_drain(s);
@@ -354,8 +355,8 @@ void uv_invoke_cancel(void *ctx, struct api_call *call)
             q->run->left = true;
             run_cancel(q->run);
         } else if (q->asked != 0) {
+            q->ran = !q->reaching; /* perhaps */
             ask_drop(q);
-            q->ran = true; /* perhaps */
             request_refused(q, ERR_IO, 503, "cancelled", bytes_str("the client went away"));
         }
         return;
@@ -383,9 +384,11 @@ void uv_invokes_net(struct uv_invokes *all, const struct net_action *a)
     else if (a->kind == NET_CALL_LEFT)
         run_left(all, a);
     else if (a->kind == NET_ANSWERED && !uv_blobs_answered(s->blobs, a))
-        ask_answered(all, a);
+        answer_took(all, a);
     else if (a->kind == NET_CALL_LOST && !uv_blobs_lost(s->blobs, a))
-        ask_lost(all, a);
+        answer_lost(all, a);
+    else if (a->kind == NET_REACHED)
+        ask_reached(all, a);
 }
 
 void uv_invokes_metrics(const struct uv_invokes *all, struct buf *out)

@@ -14,6 +14,7 @@
 #include "node/uv_deploy.h"
 
 #define INVOKE_TRIES    8     /* nodes that are asked in turn                                       */
+#define INVOKE_REACHES  3     /* ... of them nodes without a session                                */
 #define INVOKE_GRACE_MS 5000  /* beyond the time that was left when it was asked                    */
 #define INVOKE_SERVING_MS 1000 /* how old the table of who serves what may be                      */
 #define INVOKE_LOADS    64    /* nodes whose load is remembered                                     */
@@ -47,9 +48,11 @@ struct request {
     struct id key;
     struct run *run;           /* running here                                 */
     uint64_t asked;            /* the call to a peer; 0: none                  */
+    bool reaching;             /* ... not yet: its session is being made       */
     struct key at;
-    size_t tried_count;
+    size_t tried_count, reach_count;
     struct key tried[INVOKE_TRIES];
+    bool untaken;              /* one that was tried could not be reached, or took no call */
     uint64_t until_ms;         /* monotonic; 0: none */
     enum call_refusal refusal; /* the last one */
     struct buf refused;
@@ -81,7 +84,7 @@ void uv_invoke_call(void *ctx, struct api_call *call);
 void uv_invoke_cancel(void *ctx, struct api_call *call);
 void uv_invokes_metrics(const struct uv_invokes *all, struct buf *out);
 
-/* ---- shared by uv_invoke.c, uv_run.c and uv_ask.c ---- */
+/* ---- shared by uv_invoke.c, uv_run.c, uv_ask.c and uv_answer.c ---- */
 
 /* uv_run.c: what is asked of a deployment of this node. */
 struct run_order {
@@ -119,10 +122,16 @@ void request_refused(struct request *q, enum err err, int status, const char *co
 void invokes_tell_net(struct server *s, struct net_event event);
 
 /* uv_ask.c: asking peers. */
-void ask_next(struct request *q); /* the next candidate, or the end */
+bool ask_another(struct request *q); /* the next candidate; false: there is none */
+void ask_next(struct request *q);    /* ... then this is the end */
 void ask_drop(struct request *q);
-void ask_answered(struct uv_invokes *all, const struct net_action *a);
-void ask_lost(struct uv_invokes *all, const struct net_action *a);
+void ask_reached(struct uv_invokes *all, const struct net_action *a);
+struct load *ask_load(struct uv_invokes *all, const struct key *node); /* what is remembered of it */
+
+/* uv_answer.c: what came of it. */
+void answer_took(struct uv_invokes *all, const struct net_action *a);
+void answer_lost(struct uv_invokes *all, const struct net_action *a);
+struct request *answer_request(struct uv_invokes *all, uint64_t call); /* NULL: nobody asked, or not any more */
 
 /* What the mesh engine brings for calls (NODE_CALL). */
 void uv_invokes_net(struct uv_invokes *all, const struct net_action *a);

@@ -69,7 +69,7 @@ say "ways to fail"
 fails() { # CODE STATUS COMMAND...
     local want=$1 status=$2 got
     shift 2
-    deploy 1 helper --timeout 1 -- "$@" || fail "deploy $*: $(cat "$work/deploy.err")"
+    deploy 1 helper --timeout "${wall:-30}" -- "$@" || fail "deploy $*: $(cat "$work/deploy.err")"
     got=$(post "$http1" "$token" /agents/helper/invoke -d 1 -o "$work/problem" -w '%{http_code}')
     [[ "$got $(jq -r .code "$work/problem")" == "$status $want" ]] || fail "$* gave $got $(cat "$work/problem")"
     "$souk" receipt verify "$work/problem" >/dev/null || fail "$want has no receipt that verifies"
@@ -80,7 +80,7 @@ jq -r .detail "$work/problem" | grep -q '(3).*no' || fail "detail: $(jq -r .deta
 fails signal 502 sh -c 'kill -SEGV $$'
 fails bad_output 502 echo '{'
 fails output_limit 502 yes
-fails timeout 504 sleep 30
+wall=1 fails timeout 504 sleep 30
 deploy 1 helper -- sleep 30
 post "$http1" "$token" /agents/helper/invoke -H 'X-Timeout: 0.3' -d 1 -o "$work/problem" -w '%{http_code}\n' | grep -q 504 || fail "X-Timeout"
 on 1 invoke helper -d 1 --timeout 0.3 2>/dev/null
@@ -89,10 +89,15 @@ on 1 invoke helper -d 1 --timeout 0.3 2>/dev/null
 deploy 1 helper --output text -- cat /etc/passwd && on 1 invoke helper -d 1 2>/dev/null && fail "/etc/passwd is there"
 
 say "a client that goes away ends the run"
-deploy 1 helper -- sleep 30
-timeout 0.5 curl -sS -H "Authorization: Bearer $token" -d 1 "http://$http1/agents/helper/invoke" -o /dev/null 2>/dev/null
+deploy 1 helper --timeout 300 -- sleep 300
+runs() { [[ $(on 1 deploy ls -o json | jq -r --arg name "$1" '.[] | select(.name == $name) | .running') == "$2" ]]; }
+curl -sS -H "Authorization: Bearer $token" -d 1 "http://$http1/agents/helper/invoke" -o /dev/null 2>/dev/null &
+client=$!
+await 30 "it runs" runs helper 1
+kill -KILL $client
 cancelled() { [[ $(on 1 receipt ls --limit 1 -o json | jq -r '.[0].credentialSubject.work.result') == cancelled ]]; }
-await 5 "it is cancelled" cancelled
+await 30 "it is cancelled" cancelled
+runs helper 0 || fail "it still runs"
 
 say "idempotency keys"
 deploy 1 helper --output text -- sh -c 'date +%s%N'
@@ -159,9 +164,13 @@ token2=$(on 2 token new --scope invoke)
 deploy 1 echo --share --timeout 1 -- sleep 30
 on 2 invoke echo -d 1 2>/dev/null
 [[ $? == 8 ]] || fail "a timeout from afar"
-deploy 1 echo --share -- sleep 30
-timeout 0.5 "$souk" --dir "$work/2" invoke echo -d 1 2>/dev/null
-await 5 "it is cancelled over there" cancelled
+deploy 1 echo --share --timeout 300 -- sleep 300
+"$souk" --dir "$work/2" invoke echo -d 1 2>/dev/null &
+client=$!
+await 30 "it runs over there" runs echo 1
+kill -KILL $client
+await 30 "it is cancelled over there" cancelled
+runs echo 0 || fail "it still runs over there"
 head -c 3000000 /dev/urandom >"$work/big"
 echo '{"command":["cat"],"input":"bytes","output":"bytes","limits":{"output_kb":8192},"allow_weak":true,"share":true}' >"$work/manifest"
 on 1 deploy echo --manifest "$work/manifest" >/dev/null || fail "a manifest"

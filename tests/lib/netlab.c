@@ -289,7 +289,7 @@ static void dial(struct lab *lab, struct lab_host *h, const struct net_action *a
 static void called(struct lab *lab, struct lab_host *h, const struct net_action *a)
 {
     static const char *const words[] = {[NET_CALLED] = "called", [NET_CALL_LEFT] = "left", [NET_ANSWERED] = "answered",
-                                        [NET_CALL_LOST] = "lost"};
+                                        [NET_CALL_LOST] = "lost", [NET_REACHED] = "reached"};
     buf_printf(&h->calls, "%s %llu %zu%s%s\n", words[a->kind], (unsigned long long)a->call, a->bytes.n,
                a->final ? " final" : "", a->unsent ? " unsent" : "");
     buf_reset(&h->call_bytes);
@@ -338,6 +338,7 @@ static void drain(struct lab *lab, struct lab_host *h)
         case NET_FOUNDER:
             h->got_founder = true;
             break;
+        case NET_REACHED:
         case NET_CALLED:
         case NET_CALL_LEFT:
         case NET_ANSWERED:

@@ -34,7 +34,7 @@ struct lab_host {
     bool listening;
     size_t dials, wanted_missing;
     struct buf log;                /* all NET_LOG lines */
-    struct buf calls, call_bytes;  /* "called 7 12\n", "left 7 0", "answered 7 3 final", "lost 7 0 unsent"; the last bytes */
+    struct buf calls, call_bytes;  /* "called 7 12\n", "left 7 0", "answered 7 3 final", "lost 7 0 unsent", "reached 7 0"; the last bytes */
     void (*on_called)(struct lab *lab, struct lab_host *h, const struct net_action *a);
     bool got_founder;
     size_t joins, welcomes;        /* NET_JOIN and NET_WELCOME actions seen, and the last of each */

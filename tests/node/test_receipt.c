@@ -2,6 +2,7 @@
  * Receipts: what is written verifies, says what it was told, and nothing in it can be changed.
  */
 #include "api/jcs.h"
+#include "api/proof.h"
 #include "node/receipt.h"
 #include "tests/lib/gen.h"
 
@@ -194,6 +195,96 @@ Test(receipt, what_is_not_one_is_refused)
         struct buf why = {0};
         cr_assert_eq(receipt_verify(bytes_str(bad[i]), &view, &why), ERR_FORM, "%s", bad[i]);
         cr_assert_gt(why.n, 0);
+        buf_close(&why);
+    }
+}
+
+/* ---- is it about this call? --------------------------------------------------------------------------------------------- */
+
+static struct receipt_asked asked_of(const struct receipt *r, struct digest inputs[2])
+{
+    digest_of(&inputs[0], bytes_str("another reading"));
+    inputs[1] = r->input;
+    return (struct receipt_asked){.issuer = r->issuer, .kind = r->kind, .entry = r->entry, .inputs = inputs, .input_count = 2,
+                                  .output = r->output, .result = r->result, .caller_node = r->caller_node,
+                                  .has_token = r->has_token, .token = r->token};
+}
+
+/* Writes r and holds it against what was asked; the sentence goes to why. */
+static bool about(const struct receipt *r, const struct gen_author *signer, const struct receipt_asked *asked, struct buf *why)
+{
+    struct receipt_view view;
+    struct buf text = {0};
+    buf_reset(why);
+    receipt_write(&text, r, signer->secret);
+    cr_assert_eq(receipt_verify(buf_view(&text), &view, why), ERR_OK, "%s", buf_cstr(why));
+    bool is = receipt_is_about(&view, asked, why);
+    buf_close(&text);
+    cr_assert_eq(is, why->n == 0);
+    return is;
+}
+
+static void is_seen(const struct receipt *lie, const struct receipt_asked *asked, const char *word)
+{
+    struct buf why = {0};
+    cr_assert(!about(lie, &issuer, asked, &why), "%s", word);
+    cr_assert(strstr(buf_cstr(&why), word) != NULL, "%s", buf_cstr(&why));
+    buf_close(&why);
+}
+
+Test(receipt, is_about_one_call_only)
+{
+    enum { ENTRY, KIND, RESULT, INPUT, OUTPUT, CALLER, TOKEN, NO_TOKEN, LIES };
+    static const char *const words[LIES] = {"entry", "entry", "result", "input", "output", "caller", "caller", "caller"};
+    struct receipt r = example();
+    struct digest inputs[2];
+    struct gen_author other;
+    struct buf why = {0};
+    struct receipt_asked asked = asked_of(&r, inputs);
+    gen_author(&other, 8);
+    cr_assert(about(&r, &issuer, &asked, &why), "%s", buf_cstr(&why));
+    struct receipt lies[LIES];
+    for (size_t i = 0; i < LIES; i++)
+        lies[i] = r;
+    lies[ENTRY].entry = lies[TOKEN].token = gen_id(9);
+    lies[KIND].kind = "agent";
+    lies[RESULT].result = "timeout";
+    lies[INPUT].input = r.output;
+    lies[OUTPUT].output = r.input;
+    lies[CALLER].caller_node = other.key;
+    lies[NO_TOKEN].has_token = false;
+    for (size_t i = 0; i < LIES; i++)
+        is_seen(&lies[i], &asked, words[i]);
+    struct receipt foreign = r;
+    foreign.issuer = other.key;
+    cr_assert(!about(&foreign, &other, &asked, &why), "a receipt that another node signed");
+    cr_assert(strstr(buf_cstr(&why), "signed by another node") != NULL);
+    r.has_token = false;
+    asked = asked_of(&r, inputs);
+    cr_assert(about(&r, &issuer, &asked, &why), "asked without a token: %s", buf_cstr(&why));
+    buf_close(&why);
+}
+
+/* A receipt that others wrote need not have all members: it verifies, but is about no call of this node. */
+Test(receipt, what_is_not_said_is_not_about_it)
+{
+    static const char *const members[] = {"entry", "kind", "result"};
+    struct receipt r = example();
+    struct digest inputs[2];
+    struct receipt_asked asked = asked_of(&r, inputs);
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        struct receipt_view view;
+        struct buf text = {0}, why = {0};
+        char created[25] = "2025-11-21T18:20:00.345Z";
+        json_t *root = written(&r, &text);
+        (void)json_object_del(root, "proof");
+        (void)json_object_del(json_object_get(json_object_get(root, "credentialSubject"), "work"), members[i]);
+        struct proof_signer signer = {.key = issuer.key, .secret = issuer.secret, .created = created};
+        cr_assert_eq(proof_add(root, &signer), ERR_OK);
+        cr_assert_eq(verify(root, &view), ERR_OK);
+        cr_assert(!receipt_is_about(&view, &asked, &why), "%s", members[i]);
+        json_decref(root);
+        buf_close(&text);
         buf_close(&why);
     }
 }

@@ -13,7 +13,7 @@
 static struct key node_entry(struct test_store *t, uint64_t author, uint64_t from, uint64_t to)
 {
     struct author a;
-    struct buf value = {0};
+    struct buf value = {0}, address = {0};
     test_author(&a, author);
     mp_put_array(&value, to - from);
     for (uint64_t i = from; i < to; i++) {
@@ -24,11 +24,15 @@ static struct key node_entry(struct test_store *t, uint64_t author, uint64_t fro
         mp_put_str(&value, bytes_str("entry"));
         mp_put_str(&value, bytes_str(hex));
     }
-    struct field field = {.name = bytes_str("deployments"), .value = buf_view(&value)};
+    mp_put_array(&address, 1);
+    mp_put_str(&address, bytes_str(author == 10 ? "10.0.0.10:7071" : "[2001:db8::1]:7071"));
+    struct field fields[2] = {{.name = bytes_str("deployments"), .value = buf_view(&value)},
+                              {.name = bytes_str("mesh_addresses"), .value = buf_view(&address)}};
     struct store_write w = {.action = WRITE_PUT, .kind = KIND_NODE, .owner = a.key, .name = bytes_str("n"), .author = &a,
-                            .change = {.mode = CHANGE_PATCH, .field_count = 1, .fields = &field}};
+                            .change = {.mode = CHANGE_PATCH, .field_count = 2, .fields = fields}};
     cr_assert_eq(test_write(t, &w), ERR_OK);
     buf_close(&value);
+    buf_close(&address);
     return a.key;
 }
 
@@ -56,6 +60,28 @@ Test(serving, finds_the_nodes_that_say_so)
     cr_assert_eq(serving_find(&s, &one, out, 8), 0);
     cr_assert_eq(serving_find(&s, &three, out, 8), 1);
     cr_assert(key_eq(&out[0], &b));
+    serving_close(&s);
+    test_store_close(&t);
+}
+
+Test(serving, where_they_are)
+{
+    struct test_store t;
+    struct serving s = {0};
+    char addr[SERVING_ADDR_MAX];
+    struct id one = gen_id(1), nine = gen_id(9);
+    test_store_open(&t, BACKEND_MEM);
+    test_open_mesh(&t);
+    struct key a = node_entry(&t, 10, 1, 4), b = node_entry(&t, 11, 1, 2);
+    serving_refresh(&s, t.store);
+    cr_assert(serving_has(&s, &one, &a) && serving_has(&s, &one, &b));
+    cr_assert(!serving_has(&s, &nine, &a));
+    serving_address(&s, t.store, &one, &a, addr);
+    cr_assert_str_eq(addr, "10.0.0.10:7071");
+    serving_address(&s, t.store, &one, &b, addr);
+    cr_assert_str_eq(addr, "[2001:db8::1]:7071");
+    serving_address(&s, t.store, &nine, &a, addr);
+    cr_assert_str_eq(addr, "");
     serving_close(&s);
     test_store_close(&t);
 }
