@@ -80,7 +80,7 @@ static void lied(struct request *q, const char *code, struct bytes what)
     char hex[ID_HEX_SIZE];
     struct buf text = {0};
     key_hex(hex, &q->at);
-    *ask_load(all, &q->at) = (struct load){.node = q->at, .at_ms = uv_now(&all->server->loop), .running = UINT16_MAX};
+    *ask_load(all, &q->at) = (struct load){.node = q->at, .until_ms = uv_now(&all->server->loop) + INVOKE_LIE_MS, .running = UINT16_MAX};
     buf_printf(&text, "the answer of the serving node %.12s is discarded: ", hex);
     buf_put_bytes(&text, what);
     uv_log(&all->server->log, LOG_NODE, LOG_WARN, "%s", buf_cstr(&text));
@@ -95,7 +95,7 @@ static void take_result(struct request *q, const struct call_answer *a)
     struct buf why = {0};
     struct bytes output = a->in_parts ? buf_view(&q->call->out) : a->bytes;
     *ask_load(all, &q->at) = (struct load){
-        .node = q->at, .at_ms = uv_now(&all->server->loop), .running = a->running, .room = a->room};
+        .node = q->at, .until_ms = uv_now(&all->server->loop) + INVOKE_LOAD_MS, .running = a->running, .room = a->room};
     q->asked = 0;
     if (a->status == SANDBOX_SETUP && !a->started && q->call->out.n == 0 && ask_another(q))
         return;

@@ -38,7 +38,7 @@ static size_t asked_of(const struct uv_invokes *all, const struct key *node)
 static uint64_t load_at(struct uv_invokes *all, const struct key *node)
 {
     const struct load *l = ask_load(all, node);
-    bool fresh = key_eq(&l->node, node) && uv_now(&all->server->loop) - l->at_ms < INVOKE_LOAD_MS;
+    bool fresh = key_eq(&l->node, node) && uv_now(&all->server->loop) < l->until_ms;
     return asked_of(all, node) + (fresh ? l->running : 0);
 }
 

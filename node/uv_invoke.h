@@ -19,6 +19,7 @@
 #define INVOKE_SERVING_MS 1000 /* how old the table of who serves what may be                      */
 #define INVOKE_LOADS    64    /* nodes whose load is remembered                                     */
 #define INVOKE_LOAD_MS  10000 /* ... for so long                                                    */
+#define INVOKE_LIE_MS   600000 /* ... that it gave a false answer: others are asked first             */
 
 struct request;
 
@@ -61,7 +62,7 @@ struct request {
 
 struct load {
     struct key node;
-    uint64_t at_ms;
+    uint64_t until_ms;
     uint16_t running, room;
 };
 

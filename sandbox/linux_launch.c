@@ -167,7 +167,7 @@ static void order_start(struct launcher *l, const struct sandbox_order *order, c
     if (run == NULL)
         return; /* it ended before: the notice is on its way */
     run->lifetime_ms = order->lifetime_ms;
-    if (fds->count != 3 || launch_send(run->ctl, bytes_of(&start, 1), fds) != 0)
+    if (fds->count != 3 || launch_give_pipes(l, run, fds->fd) != 0 || launch_send(run->ctl, bytes_of(&start, 1), fds) != 0)
         kill_run(l, run);
     start_clock(run);
 }

@@ -66,6 +66,8 @@ struct launch_run *launch_make(struct launcher *l, const char **failed);
 const char *launch_fit(struct launcher *l, struct launch_run *run, const struct jail *order, struct bytes message);
 /* Sorts the descriptors of an order (jail->order) into a jail; false if their number is not what the order says. */
 bool launch_sort_fds(const struct launch_fds *fds, struct jail *jail);
+/* As root the program's id owns its stdin, stdout and stderr: it may open them again, by /dev/stdin or /proc/self/fd. */
+int launch_give_pipes(const struct launcher *l, const struct launch_run *run, const int pipes[3]);
 int launch_send(int socket, struct bytes message, const struct launch_fds *fds);
 
 /* linux_self.c: the self-test: fills l->layers, running a sandbox that looks around. */

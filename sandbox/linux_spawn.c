@@ -68,10 +68,23 @@ static int put_file(int dir, const char *name, const char *text)
     return n == (ssize_t)strlen(text) ? 0 : -1;
 }
 
+static unsigned own_id(const struct launcher *l, const struct launch_run *run)
+{
+    return JAIL_FIRST_ID + (unsigned)(run - l->runs);
+}
+
+int launch_give_pipes(const struct launcher *l, const struct launch_run *run, const int pipes[3])
+{
+    int failed = 0;
+    for (int i = 0; l->ids == JAIL_IDS_OWN && i < 3 && failed == 0; i++)
+        failed = fchown(pipes[i], own_id(l, run), own_id(l, run));
+    return failed;
+}
+
 static const char *map_ids(const struct launcher *l, const struct launch_run *run)
 {
     char path[32], uids[48], gids[48];
-    unsigned own = JAIL_FIRST_ID + (unsigned)(run - l->runs);
+    unsigned own = own_id(l, run);
     bool self = l->ids == JAIL_IDS_SELF;
     snprintf(path, sizeof path, "/proc/%d", (int)run->pid);
     snprintf(uids, sizeof uids, "%d %u 1", JAIL_INSIDE_ID, self ? (unsigned)geteuid() : own);
@@ -218,6 +231,8 @@ const char *launch_fit(struct launcher *l, struct launch_run *run, const struct 
     const char *failed = run->group.made ? cgroup_limit(&l->groups, &run->group, &jail.order->limits) : NULL;
     if (failed == NULL)
         failed = open_trees(l, &jail);
+    if (failed == NULL && jail.stdio[0] >= 0 && launch_give_pipes(l, run, jail.stdio) != 0)
+        failed = "the owner of the pipes";
     if (failed == NULL && pass_on(run, &jail, message) != 0)
         failed = "the order to the new process";
     int saved = errno;

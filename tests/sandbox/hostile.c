@@ -323,6 +323,20 @@ static void writes(void)
     try_open("/tmp/out", O_RDONLY);
 }
 
+/* Some programs open their own descriptors again instead of using them. */
+static int reopen(void)
+{
+    static const char *const paths[] = {"/dev/stdin", "/proc/self/fd/0", "/dev/fd/0", "/dev/stdout", "/proc/self/fd/1", "/dev/stderr"};
+    char text[64];
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        bool in = i < 3;
+        int fd = open(paths[i], in ? O_RDONLY : O_WRONLY);
+        bool works = fd >= 0 && (in ? read(fd, text, sizeof text) : write(fd, "", 0)) >= 0;
+        printf("%s=%s\n", paths[i], fd < 0 ? error_name(fd) : works ? "OK" : "open, but no use");
+    }
+    return 0;
+}
+
 static void look(void)
 {
     char name[32];
@@ -515,6 +529,7 @@ int main(int argc, char **argv)
         {"core", core_dump},
         {"frames", echo_frames},
         {"copy", copy},
+        {"reopen", reopen},
         {"slow-lines", slow_lines},
     };
     if (argc < 2)

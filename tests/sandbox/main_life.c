@@ -209,6 +209,22 @@ static void prebuilt(struct jailbed *bed)
     uv_pool_close(pool);
 }
 
+/* The pipes of a sandbox that was built ahead come last: they are the program's own all the same. */
+static void prebuilt_reopens(struct jailbed *bed)
+{
+    const char *const reopen[] = {"reopen", NULL};
+    struct sandbox_spec spec = jailbed_spec(bed, reopen);
+    const struct uv_pool_options options = {.spec = &spec, .prebuilt = 1, .parallel = 1};
+    struct uv_pool *pool = jailbed_pool(bed, &options);
+    struct jail_result r;
+    jailbed_wait_ms(bed, 100);
+    jailbed_call(pool, bytes_str("x"), 1, &r);
+    jailbed_wait(bed, &r);
+    EXPECT(r.r.status == SANDBOX_OK && strncmp(buf_cstr(&r.output), "/dev/stdin=OK\n", 14) == 0, &r);
+    jail_result_close(&r);
+    uv_pool_close(pool);
+}
+
 static void copy_file(const char *from, const char *to)
 {
     char command[2 * SANDBOX_PATH_MAX + 32];
@@ -412,6 +428,7 @@ int main(void)
     self_test_alone(&bed);
     streamed(&bed);
     prebuilt(&bed);
+    prebuilt_reopens(&bed);
     cancelled(&bed);
     wait_bounded(&bed);
     swapped(&bed, dir);

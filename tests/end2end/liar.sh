@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# A node that serves and lies: about the output, in its receipt, by leaving it out. The node that asked passes nothing of it on,
+# says why, tries nothing again and turns to others first for a while.
+. "$(dirname "$0")/lib.bash"
+
+export LIAR_FILE=$work/lie
+start 1
+souk=$build/tests/liar join 2
+join 3
+await 30 "all are connected" peers_up 1 2
+echo '{"name":"echo"}' | on 1 put model - >/dev/null || fail "put"
+known() { on "$1" get model echo >/dev/null 2>&1; }
+serve() { # NODE
+    await 30 "the entry is on node $1" known "$1"
+    on "$1" deploy echo --share --allow-weak -- cat >/dev/null 2>"$work/deploy.err" || {
+        grep -qE 'missing|namespace|sandbox|permitted' "$work/deploy.err" || fail "deploy: $(cat "$work/deploy.err")"
+        echo "this machine runs no sandbox: $(cat "$work/deploy.err")"
+        exit 77
+    }
+}
+serve 2
+token=$(on 1 token new --scope invoke)
+liar=$(field 2 id)
+invoke() { # CURL-OPTION...: prints the status; the answer is in $work/reply
+    curl -sS -m 60 -H "Authorization: Bearer $token" -d '"true"' -o "$work/reply" -w '%{http_code}' "$@" "http://$(field 1 http)/models/echo/invoke"
+}
+started() { on "$1" deploy ls -o json | jq '.[0].started'; }
+receipts() { on 1 receipt ls -o json | jq length; }
+honest() { [[ $(invoke) == 200 ]]; }
+await 30 "node 1 has heard of it" honest
+kept() { [[ $(receipts) == 1 ]]; }
+await 30 "its receipt is kept" kept
+
+say "each lie is seen, named, and not passed on"
+while IFS=: read -r lie code why; do
+    echo "$lie" >"$LIAR_FILE"
+    before=$(started 2)
+    status=$(invoke)
+    rm "$LIAR_FILE"
+    [[ "$status $(jq -r .code "$work/reply")" == "502 $code" ]] || fail "$lie: $status $(cat "$work/reply")"
+    detail=$(jq -r .detail "$work/reply")
+    [[ $detail == *"$why"* && $detail == *"${liar:0:12}"* ]] || fail "$lie: $detail"
+    [[ $(jq 'has("receipt") or has("output")' "$work/reply") == false ]] || fail "$lie: something of it is passed on"
+    [[ $(started 2) == $((before + 1)) ]] || fail "$lie: it was run $(($(started 2) - before)) times"
+done <<'LIES'
+entry:bad_receipt:another entry
+kind:bad_receipt:another entry
+input:bad_receipt:another input
+output digest:bad_receipt:another output
+output:bad_receipt:another output
+caller:bad_receipt:another caller
+token:bad_receipt:another caller
+result:bad_receipt:another result
+status:bad_receipt:another result
+signer:bad_receipt:signed by another node
+forged:bad_receipt:
+missing:bad_receipt:
+garbage:bad_receipt:
+no such status:bad_answer:not understood
+cut:bad_answer:not understood
+LIES
+[[ $(invoke) == 200 ]] || fail "the truth is not passed on any more: $(cat "$work/reply")"
+kept() { [[ $(receipts) == 2 ]]; }
+await 30 "only true receipts are kept" kept
+
+say "under a key it is not run again, whatever it says of having started"
+for lie in output "not started"; do
+    echo "$lie" >"$LIAR_FILE"
+    before=$(started 2)
+    first=$(invoke -H "Idempotency-Key: $lie")
+    [[ $first == "$(invoke -H "Idempotency-Key: $lie")" && $(started 2) == $((before + 1)) ]] || fail "$lie: it ran again"
+    rm "$LIAR_FILE"
+done
+
+say "others are asked first, but not for the same invoke"
+serve 3
+both() { [[ $(on 1 ls node -o json | jq '[.[] | select(.node.deployments | length > 0)] | length') == 2 ]]; }
+await 30 "node 1 has heard of both" both
+echo output >"$LIAR_FILE"
+lied() { # until the liar's turn comes
+    [[ $(invoke) == 502 ]]
+}
+ran=$(started 3)
+until lied; do ran=$((ran + 1)); done
+[[ $(started 3) == "$ran" ]] || fail "an invoke that was lied about was given to another node as well"
+[[ $(invoke) == 200 ]] || fail "the liar is asked again: $(cat "$work/reply")"
+[[ $(jq -r .receipt.issuer.name "$work/reply") == node-3 ]] || fail "not node 3"
