@@ -69,6 +69,7 @@
 #define NET_QUEUE_LAZY      (2u << 20)  /* bytes queued to a peer: ids only from here               */
 #define NET_QUEUE_EAGER     (512u << 10)/* ... until it falls below this                            */
 #define NET_QUEUE_MAX       (16u << 20) /* ... disconnected from here                               */
+#define NET_PIECE_BYTES     (64u << 10) /* of input given to a connection at once: as much as it keeps of it */
 #define NET_OUT_KEPT        (128u << 10)/* bytes of an empty buffer that are kept for the next          */
 #define NET_QUEUE_SERVE     (1u << 20)  /* answers to IWANT pause above this                        */
 #define NET_OFFERS_MAX      4096        /* ids waiting to leave in IHAVE to one peer                */
@@ -87,7 +88,7 @@
 #define NET_SERVED_SLACK    8192        /* beyond this and twice the set every answer counts as such */
 #define NET_SERVE_MAX       (2 * NET_WINDOW_IDS) /* ids asked by one peer and not yet answered      */
 #define NET_STORING_MAX     4096        /* bundles handed to the store                              */
-#define NET_STORING_BYTES   (16u << 20) /* ... and their bytes                                      */
+#define NET_STORING_BYTES   (8u << 20) /* ... and their bytes                                      */
 #define NET_FORWARD_MAX     (16u << 10) /* a larger delta of others is forwarded as an id           */
 #define NET_LOADS_MAX       64          /* own deltas being loaded for broadcast                    */
 #define NET_PUBLISH_MAX     8192        /* own deltas waiting for that; beyond: as ids              */

@@ -303,11 +303,10 @@ static void got(struct net *n, struct link *l, const struct wire_message *m)
     session_message(n, l, m);
 }
 
-static void got_data(struct net *n, struct link *l, struct bytes in)
+/* What a piece of the input completes. */
+static void take_piece(struct net *n, struct link *l, struct bytes in)
 {
     struct wire_message m;
-    uint64_t nonce = l->conn.in.seal.cipher.nonce;
-    l->received_bytes += in.n;
     conn_feed(&l->conn, in);
     while (!l->ended) {
         enum conn_result r = conn_next(&l->conn, &m);
@@ -320,6 +319,17 @@ static void got_data(struct net *n, struct link *l, struct bytes in)
             got(n, l, &m);
         else
             failed(n, l);
+    }
+}
+
+static void got_data(struct net *n, struct link *l, struct bytes in)
+{
+    uint64_t nonce = l->conn.in.seal.cipher.nonce;
+    l->received_bytes += in.n;
+    while (in.n > 0 && !l->ended) {
+        size_t piece = in.n < NET_PIECE_BYTES ? in.n : NET_PIECE_BYTES;
+        take_piece(n, l, bytes_of(in.p, piece));
+        in = bytes_of(in.p + piece, in.n - piece);
     }
     if (l->ended)
         return;

@@ -120,6 +120,7 @@ struct cli_progress {
     const char *unit;
     uint64_t total;        /* of what `done` counts; 0: not known */
     uint64_t started_ms, drawn_ms;
+    bool drawn; /* the line stands on the terminal */
 };
 void cli_progress_begin(struct cli_progress *p, const struct cli *c, const char *unit, uint64_t total);
 /* done of total (bytes or items); count: what the rate is given in. */

@@ -139,6 +139,7 @@ static struct batch *free_batch(struct job *j)
             if (!j->batches[i].sent)
                 return &j->batches[i];
         pump(j, 1000);
+        cli_progress_draw(&j->progress, import_used(j->import), j->accepted);
     }
 }
 

@@ -208,7 +208,8 @@ void cli_put_seconds(struct buf *out, uint64_t s)
 
 void cli_progress_begin(struct cli_progress *p, const struct cli *c, const char *unit, uint64_t total)
 {
-    *p = (struct cli_progress){.on = c->progress, .unit = unit, .total = total, .started_ms = cli_now_ms()};
+    uint64_t now = cli_now_ms();
+    *p = (struct cli_progress){.on = c->progress, .unit = unit, .total = total, .started_ms = now, .drawn_ms = now};
 }
 
 #define BAR_WIDTH     30
@@ -230,11 +231,11 @@ void cli_progress_draw(struct cli_progress *p, uint64_t done, uint64_t count)
         return;
     struct buf line = {0};
     p->drawn_ms = now;
+    p->drawn = true;
     if (p->total > 0)
         put_bar(&line, done, p->total);
     buf_printf(&line, "%llu %s", (unsigned long long)count, p->unit);
-    if (elapsed > 0)
-        buf_printf(&line, "  %llu/s", (unsigned long long)(count * 1000 / elapsed));
+    buf_printf(&line, "  %llu/s", (unsigned long long)(count * 1000 / elapsed));
     if (p->total > done && done > 0) {
         buf_put_str(&line, "  ");
         cli_put_seconds(&line, elapsed * (p->total - done) / done / 1000);
@@ -247,7 +248,7 @@ void cli_progress_draw(struct cli_progress *p, uint64_t done, uint64_t count)
 
 void cli_progress_clear(struct cli_progress *p)
 {
-    if (p->on && p->drawn_ms != 0)
+    if (p->drawn)
         fputs("\r\033[K", stderr);
-    p->drawn_ms = 0;
+    p->drawn = false;
 }

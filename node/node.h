@@ -11,13 +11,14 @@
 #include "store/store.h"
 
 #define NODE_PENDING_BYTES_MAX (64u << 20) /* bundles from peers that wait for a commit         */
-#define NODE_PENDING_WRITES    65536       /* local writes that wait for a commit               */
+#define NODE_PENDING_WRITES    65536       /* local writes that wait for a commit ...           */
+#define NODE_PENDING_WRITE_BYTES (64u << 20) /* ... and their names and fields                  */
 #define NODE_PENDING_RECEIPTS  4096        /* receipts that wait for a commit                   */
 #define NODE_BATCH_RECEIPTS    256         /* receipts in one job                               */
 #define NODE_RECEIPTS_KEEP     100000      /* receipts on disk, by default                      */
 #define NODE_BATCH_DELTAS      16          /* bundles in one job, by default                    */
-#define NODE_BATCH_BYTES       (4u << 20)  /* and their bytes: a batch that fits in a cache     */
 #define NODE_BATCH_WRITES      1024        /* local writes in one job, by default               */
+#define NODE_BATCH_BYTES       (2u << 20)  /* bytes of either: what is written is several times that, in a few copies */
 #define NODE_REOPEN_MIN_MS     500         /* after the disk refused a write; doubles up to     */
 #define NODE_REOPEN_MAX_MS     15000
 #define NODE_AUDIT_MS          21600000    /* how often the index is compared with the disk, jittered by a fifth */

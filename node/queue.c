@@ -94,7 +94,7 @@ struct queued_write *queued_write_new(const struct node_write *w)
     struct queued_write *copy = mem_alloc(sizeof *copy + fields * sizeof(struct field) + text);
     struct field *field = (struct field *)(copy + 1);
     uint8_t *at = (uint8_t *)(field + fields);
-    *copy = (struct queued_write){.write = *w};
+    *copy = (struct queued_write){.write = *w, .bytes = text};
     copy->write.name = keep(&at, w->name);
     for (size_t i = 0; i < fields; i++)
         field[i] = (struct field){.name = keep(&at, w->change.fields[i].name),
@@ -106,9 +106,10 @@ struct queued_write *queued_write_new(const struct node_write *w)
 enum err queue_write(struct queue *q, struct queued_write *w)
 {
     assert(w->next == NULL);
-    if (q->write_count >= NODE_PENDING_WRITES)
+    if (q->write_count >= NODE_PENDING_WRITES || q->write_bytes >= NODE_PENDING_WRITE_BYTES)
         return ERR_BUSY;
     q->write_count++;
+    q->write_bytes += w->bytes;
     *q->writes_end = w;
     q->writes_end = &w->next;
     return ERR_OK;
@@ -135,17 +136,21 @@ static void take_bundles(struct queue *q, struct batch *b, size_t max)
 static void take_writes(struct queue *q, struct batch *b, size_t max)
 {
     struct queued_write **end = &b->writes;
-    while (q->writes != NULL && b->job.write_count < max) {
+    size_t bytes = 0;
+    while (q->writes != NULL && b->job.write_count < max && bytes <= NODE_BATCH_BYTES) {
         struct queued_write *x = q->writes;
         q->writes = x->next;
         x->next = NULL;
         *end = x;
         end = &x->next;
+        bytes += x->bytes;
         b->job.write_count++;
     }
     if (q->writes == NULL)
         q->writes_end = &q->writes;
+    assert(bytes <= q->write_bytes && b->job.write_count <= q->write_count);
     q->write_count -= b->job.write_count;
+    q->write_bytes -= bytes;
 }
 
 enum err queue_receipt(struct queue *q, const struct store_receipt *r)

@@ -18,6 +18,7 @@ struct queued_bundle {
 
 struct queued_write {
     struct queued_write *next;
+    size_t bytes;            /* of its name and fields */
     struct node_write write; /* name and change point into the same allocation */
 };
 
@@ -30,7 +31,7 @@ struct queue {
     struct queued_bundle *bundles, **bundles_end;
     struct queued_write *writes, **writes_end;
     struct queued_receipt *receipts, **receipts_end;
-    uint64_t bundle_bytes, write_count, receipt_count;
+    uint64_t bundle_bytes, write_count, write_bytes, receipt_count;
 };
 
 void queue_init(struct queue *q);
@@ -40,7 +41,7 @@ bool queue_empty(const struct queue *q);
 SOUK_MUST_USE enum err queue_bundle(struct queue *q, const struct queued_bundle *b);
 /* A copy of a write with everything it points to but its author. Pure: may be made on any thread; freed with free(). */
 struct queued_write *queued_write_new(const struct node_write *w);
-/* Takes w over unless it returns ERR_BUSY. */
+/* Takes w over unless it returns ERR_BUSY: NODE_PENDING_WRITES or NODE_PENDING_WRITE_BYTES wait already. */
 SOUK_MUST_USE enum err queue_write(struct queue *q, struct queued_write *w);
 
 /* ERR_BUSY: NODE_PENDING_RECEIPTS wait already. */
@@ -62,7 +63,7 @@ struct batch {
 
 /* An audit of the index, as a job. */
 struct batch *batch_audit(const struct setindex *live);
-/* Takes up to max_deltas bundles (and NODE_BATCH_BYTES of them) and max_writes writes out of the queue. */
+/* Takes up to max_deltas bundles and max_writes writes out of the queue, and of either no more once NODE_BATCH_BYTES are taken. */
 struct batch *batch_take(struct queue *q, size_t max_deltas, size_t max_writes);
 /* The batch failed: its receipts go back to the front of the queue. */
 void batch_return_receipts(struct batch *b, struct queue *q);

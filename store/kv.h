@@ -68,7 +68,7 @@ struct kv *kv_mem_new(void);
 struct kv_rocks_config {
     const char *path;
     size_t cache_mb;
-    size_t write_buffer_mb;
+    size_t write_buffer_mb; /* of all write buffers together */
     bool read_only; /* for verify and export while no node runs */
 };
 SOUK_MUST_USE enum err kv_rocks_open(struct kv **out, const struct kv_rocks_config *config, struct buf *why);

@@ -19,6 +19,7 @@
 
 enum {
     BLOCK_BYTES = 8192,
+    WRITE_BUFFERS = 2, /* one is filled while the other is sorted on disk: write_buffer_mb is the sum of both */
     BLOOM_BITS = 10,
     BACKGROUND_JOBS = 2,
     OPEN_FILES_MAX = 512,
@@ -379,8 +380,8 @@ static rocksdb_options_t *make_options(struct rocks *r, const struct kv_rocks_co
     rocksdb_block_based_options_set_filter_policy(r->table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
     rocksdb_options_set_block_based_table_factory(o, r->table);
     rocksdb_options_set_create_if_missing(o, 1);
-    rocksdb_options_set_write_buffer_size(o, c->write_buffer_mb << 20);
-    rocksdb_options_set_max_write_buffer_number(o, 2);
+    rocksdb_options_set_write_buffer_size(o, (c->write_buffer_mb << 20) / WRITE_BUFFERS);
+    rocksdb_options_set_max_write_buffer_number(o, WRITE_BUFFERS);
     rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.05);
     rocksdb_options_set_memtable_whole_key_filtering(o, 1);
     rocksdb_options_set_allow_concurrent_memtable_write(o, 0); /* there is one writer */

@@ -136,8 +136,6 @@ struct store_job {
     struct store_withdrawn *withdrawn;
     bool more;                   /* a policy change left work: call again soon, with or without inputs */
 };
-/* Bytes of bundles and of writes that a job should not pass: what it writes is up to four times as much. */
-#define STORE_JOB_BYTES (16u << 20)
 /* Verifies, merges and commits everything in one atomic batch with one fsync. On an error nothing happened and
  * every write carries it. ERR_IO | ERR_NO_SPACE | ERR_READ_ONLY | ERR_CORRUPT. */
 SOUK_MUST_USE enum err store_apply(struct store *s, struct store_job *job);

@@ -194,9 +194,15 @@ cmp "$work/e1" "$work/e2" || fail "export and import lose something"
 say "on a terminal"
 catalogue 4000 | sed 's|made/|shown/|' >"$work/shown.jsonl"
 terminal() { script -qec "$1" /dev/null </dev/null | tr '\r' '\n'; }
-terminal "$souk --dir $work/3 import jsonl $work/shown.jsonl" >"$work/screen"
-grep -qE '^\[#* *\] +[0-9]+ %  [0-9]+ entries  [0-9]+/s' "$work/screen" || fail "no progress bar: $(head -c 300 "$work/screen")"
-grep -q ' left' "$work/screen" || fail "the bar shows no time left"
+kill -STOP "${pid[3]}" # the import takes as long as it is looked at
+script -qefc "$souk --dir $work/3 import jsonl $work/shown.jsonl" "$work/screen" </dev/null >/dev/null &
+import=$!
+await 30 "a terminal" test -e "$work/screen"
+bar_drawn() { tr '\r' '\n' <"$work/screen" | grep -qE '^\[#+ *\] +[0-9]+ %  [0-9]+ entries  [0-9]+/s  .* left'; }
+await 30 "a bar with its rate and the time left" bar_drawn
+kill -CONT "${pid[3]}"
+wait $import || fail "the import on a terminal: $(cat "$work/screen")"
+grep -q '4000 rows read, 4000 written' "$work/screen" || fail "the bar's end: $(cat "$work/screen")"
 terminal "$souk --dir $work/3 ls model" | grep -q $'\033\\[1m' || fail "no bold head on a terminal"
 ! terminal "NO_COLOR=1 $souk --dir $work/3 ls model" | grep -q $'\033\\[1m' || fail "NO_COLOR is ignored"
 ! on 3 ls model | grep -q $'\033' || fail "colours outside of a terminal"

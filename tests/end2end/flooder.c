@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PEERS = 24, HALF_OPEN = 400, ORPHAN_OPS = 14, ORPHAN_TEXT = 60000, PART_BYTES = 1000000, BACKLOG_BYTES = 4 << 20 };
+enum { PEERS = 24, HALF_OPEN = 400, ORPHAN_OPS = 14, ORPHAN_TEXT = 60000, ORPHANS = 512, PART_BYTES = 1000000, BACKLOG_BYTES = 4 << 20 };
 
 struct peer {
     int fd; /* -1: closed */
@@ -41,7 +41,7 @@ struct flood {
     void (*kinds[4])(struct flood *, struct peer *); /* what sessions say, in turn */
     struct peer peers[PEERS];
     int half[HALF_OPEN];
-    uint64_t number, sessions, ids, orphans, bytes, parts;
+    uint64_t began_ms, number, sessions, ids, orphans, bytes, parts;
 };
 
 static uint64_t now_ms(void)
@@ -156,10 +156,11 @@ static void orphan(struct flood *f, struct peer *p)
 {
     struct gen_op ops[ORPHAN_OPS];
     struct buf body = {0}, text = {0}, bundle = {0};
-    struct id parent = gen_id(f->orphans), id;
-    uint64_t time = hlc_from_ms(now_ms());
+    uint64_t number = f->orphans++ % ORPHANS; /* then again: a newcomer has to copy all of them afterwards */
+    struct id parent = gen_id(number), id;
+    uint64_t time = hlc_from_ms(f->began_ms);
     struct rng rng;
-    rng_seed(&rng, f->orphans++);
+    rng_seed(&rng, number);
     gen_text(&text, &rng, ORPHAN_TEXT);
     gen_body_text(&body, "description", time, buf_cstr(&text));
     for (size_t k = 0; k < ORPHAN_OPS; k++)
@@ -233,7 +234,8 @@ int main(int argc, char **argv)
         return 2;
     }
     f.port = (uint16_t)atoi(argv[1]);
-    uint64_t end = now_ms() + (uint64_t)atoi(argv[3]) * 1000;
+    f.began_ms = now_ms();
+    uint64_t end = f.began_ms + (uint64_t)atoi(argv[3]) * 1000;
     for (size_t i = 0; i < PEERS; i++)
         f.peers[i].fd = -1;
     for (size_t i = 0; i < HALF_OPEN; i++)
