@@ -6,6 +6,7 @@
 
 #include "crdt/alloc.h"
 #include "node/blob.h"
+#include "node/uv_blobdir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,8 @@
 
 #define PATH_SIZE (DIR_PATH_MAX + 128)
 
-static enum cli_exit blobs_dir(struct cli *c, char out[PATH_SIZE])
+/* Where blobs lie, and how many bytes more may. */
+static enum cli_exit blobs_dir(struct cli *c, char out[PATH_SIZE], uint64_t *room)
 {
     struct cli_reply reply;
     enum cli_exit status = cli_admin(c, "blobs", NULL, &reply);
@@ -25,6 +27,8 @@ static enum cli_exit blobs_dir(struct cli *c, char out[PATH_SIZE])
         return status;
     json_t *root = cli_parse_reply(&reply);
     snprintf(out, PATH_SIZE, "%s", cli_text(root, "dir"));
+    long long left = cli_int(root, "limit_bytes") - cli_int(root, "used_bytes");
+    *room = left > 0 ? (uint64_t)left : 0;
     json_decref(root);
     cli_reply_close(&reply);
     return out[0] != '\0' ? CLI_OK : CLI_FAILED;
@@ -63,7 +67,7 @@ static ssize_t read_chunk(int fd, uint8_t *out)
 }
 
 /* Copies the file, making its list. */
-static const char *copy_chunks(int from, int to, struct buf *list)
+static const char *copy_chunks(int from, int to, uint64_t room, struct buf *list)
 {
     uint8_t *chunk = mem_alloc(BLOB_CHUNK);
     uint64_t size = 0, chunks = 0;
@@ -77,6 +81,8 @@ static const char *copy_chunks(int from, int to, struct buf *list)
         size += (uint64_t)n;
         if (++chunks > BLOB_CHUNKS_MAX)
             fault = "a blob has at most 32 GiB";
+        else if (size > room)
+            fault = BLOBDIR_FULL;
         else if (!write_all(to, chunk, (size_t)n))
             fault = strerror(errno);
     }
@@ -99,14 +105,14 @@ static const char *write_list(const char *path, struct bytes list)
 }
 
 /* Under a name of its own first: a blob is whole or not there. */
-static const char *store_blob(const char *dir, int from, struct id *name)
+static const char *store_blob(const char *dir, int from, uint64_t room, struct id *name)
 {
     char part[PATH_SIZE + 64], path[PATH_SIZE + ID_HEX_SIZE + 8], hex[ID_HEX_SIZE];
     struct buf list = {0};
     snprintf(part, sizeof part, "%s/.push-%ld", dir, (long)getpid());
     int to = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     /* A program in a sandbox reads it under another id; the folder keeps everybody else out. */
-    const char *fault = to < 0 || fchmod(to, 0644) != 0 ? strerror(errno) : copy_chunks(from, to, &list);
+    const char *fault = to < 0 || fchmod(to, 0644) != 0 ? strerror(errno) : copy_chunks(from, to, room, &list);
     if (fault == NULL && fsync(to) != 0)
         fault = strerror(errno);
     if (to >= 0)
@@ -130,7 +136,8 @@ enum cli_exit cli_push(struct cli *c)
 {
     char dir[PATH_SIZE], hex[ID_HEX_SIZE];
     struct id name;
-    enum cli_exit status = blobs_dir(c, dir);
+    uint64_t room = 0;
+    enum cli_exit status = blobs_dir(c, dir, &room);
     if (status != CLI_OK)
         return status;
     int from = open(c->args[0], O_RDONLY | O_CLOEXEC);
@@ -138,7 +145,7 @@ enum cli_exit cli_push(struct cli *c)
         cli_error("cannot read %s: %s", c->args[0], strerror(errno));
         return CLI_FAILED;
     }
-    const char *fault = store_blob(dir, from, &name);
+    const char *fault = store_blob(dir, from, room, &name);
     close(from);
     if (fault != NULL) {
         cli_error("%s was not kept in %s: %s", c->args[0], dir, fault);

@@ -78,6 +78,8 @@ static const struct config_desc table[CONFIG_COUNT] = {
                                         "Invokes that one token may have under way."),
     [CONFIG_LIMIT_INVOKES_PEER] = UINT("limits.invokes_peer", CONFIG_ON_RELOAD, "16", 1, 4096,
                                        "Invokes that one other node may have under way here."),
+    [CONFIG_LIMIT_BLOBS_MB] = UINT("limits.blobs_mb", CONFIG_ON_RELOAD, "65536", 1, 1073741824,
+                                   "MiB of disk that blobs may take; beyond, push and pull are refused."),
     [CONFIG_RECEIPTS_KEEP] = UINT("receipts.keep", CONFIG_AT_START, "100000", 1, 1000000000,
                                   "Receipts of invokes that are kept; the oldest go."),
 };

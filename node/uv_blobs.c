@@ -6,6 +6,7 @@
 #include "node/uv_blobs.h"
 
 #include "crdt/alloc.h"
+#include "node/uv_blobdir.h"
 #include "node/uv_invoke.h"
 
 #include <assert.h>
@@ -38,6 +39,7 @@ struct pull {
     bool working;          /* on a worker thread: nothing may be freed */
     struct buf list;
     uint64_t size, chunks, here;
+    uint64_t room;         /* for it, on the disk */
     uint8_t *states;       /* enum chunk_state of each chunk */
     int fd;                /* NAME.part */
     size_t peer_count, turn;
@@ -64,6 +66,7 @@ enum err uv_blobs_new(struct server *s, struct uv_blobs **out, struct buf *why)
         buf_printf(why, "cannot make %s: %s", path, strerror(errno));
         return ERR_IO;
     }
+    blobdir_clean(s->given->dir);
     *out = mem_zalloc(sizeof **out);
     (*out)->server = s;
     return ERR_OK;
@@ -363,6 +366,11 @@ static bool take_list(struct pull *p, struct bytes list)
     if (!id_eq(&name, &p->name) || blob_list_read(list, &p->size, &p->chunks) != ERR_OK)
         return false;
     buf_put_bytes(&p->list, list);
+    if (p->size > p->room) {
+        buf_put_str(&p->why, BLOBDIR_FULL);
+        p->err = ERR_NO_SPACE;
+        return true;
+    }
     p->states = mem_calloc(p->chunks > 0 ? p->chunks : 1, 1);
     blob_path(path, sizeof path, p->blobs->server->given->dir, &p->name);
     (void)snprintf(part, sizeof part, "%s.part", path);
@@ -381,13 +389,18 @@ static void open_work(void *arg)
     char path[PATH_SIZE];
     struct buf list = {0};
     const char *dir = p->blobs->server->given->dir;
+    uint64_t used = blobdir_used(dir, &p->name);
+    p->room = used < p->room ? p->room - used : 0;
     blob_list_path(path, sizeof path, dir, &p->name);
     if (read_range(path, 0, BLOB_LIST_MAX, &list) == ERR_OK && take_list(p, buf_view(&list)) && p->fd >= 0)
         check_part(p);
     buf_close(&list);
     blob_path(path, sizeof path, dir, &p->name);
-    if (p->list.n > 0 && access(path, R_OK) == 0)
+    if (p->list.n > 0 && access(path, R_OK) == 0) {
         p->here = UINT64_MAX; /* whole already */
+        p->err = ERR_OK;
+        buf_reset(&p->why);
+    }
 }
 
 static void open_done(void *arg)
@@ -514,6 +527,11 @@ static void refuse(struct api_call *call, enum err err, const char *detail)
     api_call_done(call);
 }
 
+static uint64_t blobs_limit(const struct server *s)
+{
+    return config_number(&s->config, CONFIG_LIMIT_BLOBS_MB) << 20;
+}
+
 void uv_blobs_admin_ls(struct server *s, struct api_call *call)
 {
     char path[PATH_SIZE], *whole;
@@ -521,7 +539,8 @@ void uv_blobs_admin_ls(struct server *s, struct api_call *call)
     whole = realpath(path, NULL);
     buf_put_str(&call->out, "{\"dir\":");
     json_put_string(&call->out, bytes_str(whole != NULL ? whole : path));
-    buf_put_u8(&call->out, '}');
+    buf_printf(&call->out, ",\"used_bytes\":%llu,\"limit_bytes\":%llu}", (unsigned long long)blobdir_used(s->given->dir, NULL),
+               (unsigned long long)blobs_limit(s));
     free(whole);
     call->err = ERR_OK;
     api_call_done(call);
@@ -548,7 +567,8 @@ void uv_blobs_admin_pull(struct server *s, struct api_call *call)
         return;
     }
     struct pull *p = mem_zalloc(sizeof *p);
-    *p = (struct pull){.next = b->pulls, .blobs = b, .call = call, .name = name, .fd = -1, .working = true};
+    *p = (struct pull){.next = b->pulls, .blobs = b, .call = call, .name = name, .fd = -1, .working = true,
+                       .room = blobs_limit(s)};
     b->pulls = p;
     find_peers(p);
     server_defer(s, open_work, open_done, p);

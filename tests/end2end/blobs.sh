@@ -51,6 +51,23 @@ for f in empty one; do
     cmp "$work/$f" "$work/got" || fail "$f differs"
 done
 
+say "a bound on the disk"
+head -c 3000000 /dev/urandom >"$work/large"
+hash=$(on 1 push "$work/large")
+sed -i '/^limits.blobs_mb/d' "$work/2/souk.conf" 2>/dev/null
+echo 'limits.blobs_mb = 8' >>"$work/2/souk.conf"
+kill -HUP "${pid[2]}"
+bounded() { [[ $(on 2 config show | grep -c 'limits.blobs_mb.*8') -ge 1 ]]; }
+await 10 "the setting is read" bounded
+full() { on 2 pull "$hash" 2>"$work/err"; [[ $? != 0 ]] && grep -q 'limits.blobs_mb' "$work/err"; }
+full || fail "a pull beyond limits.blobs_mb: $(cat "$work/err")"
+[[ ! -e $work/2/blobs/$hash && ! -e $work/2/blobs/$hash.part ]] || fail "it left something behind"
+on 2 push "$work/large" >/dev/null 2>"$work/err" && fail "a push beyond limits.blobs_mb"
+grep -q 'limits.blobs_mb' "$work/err" || fail "$(cat "$work/err")"
+! compgen -G "$work/2/blobs/.push-*" >/dev/null || fail "the push left something behind"
+rm "$work/2/blobs/"*
+on 2 pull "$hash" >/dev/null || fail "there is room now"
+
 say "a deployment mounts it"
 printf 'forty-two' >"$work/answer"
 hash=$(on 1 push "$work/answer")
