@@ -362,7 +362,7 @@ static bool is_one_of(const struct digest *d, const struct digest *list, size_t 
 bool receipt_is_about(const struct receipt_view *v, const struct receipt_asked *a, struct buf *why)
 {
     const char *fault = NULL;
-    assert(a->input_count > 0 && a->result != NULL);
+    assert(a->kind != NULL && a->result != NULL);
     if (!key_eq(&v->issuer, &a->issuer))
         fault = "it is signed by another node than the one that was asked";
     else if (!v->has_entry || !id_eq(&v->entry, &a->entry) || strcmp(v->kind, a->kind) != 0)

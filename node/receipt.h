@@ -71,7 +71,7 @@ struct receipt_asked {
     struct key issuer;           /* who was asked                                            */
     const char *kind;
     struct id entry;
-    const struct digest *inputs; /* of what was sent, one for each way in which it may be read */
+    const struct digest *inputs; /* of what was sent, one for each way in which it may be read; perhaps none */
     size_t input_count;
     struct digest output;        /* of what came back                                        */
     const char *result;          /* what the answer says of the end                          */

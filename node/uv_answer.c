@@ -5,7 +5,10 @@
  */
 #include "node/uv_invoke.h"
 
+#include "crdt/alloc.h"
+
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct request *answer_request(struct uv_invokes *all, uint64_t call)
@@ -46,29 +49,40 @@ static void keep(struct server *s, const struct receipt_view *v, struct bytes js
     if (then <= now + ahead && then + ahead + 86400000u >= now && node_keep_receipt(s->node, &row) != ERR_OK)
         uv_log(&s->log, LOG_NODE, LOG_WARN, "a receipt is not kept: too many wait for the disk");
 }
+
+/* An answer that is held against its receipt: on a worker's thread where there is much to be hashed. The request stays where
+ * it is, whoever goes away meanwhile. */
+struct check {
+    struct request *q;
+    struct call_answer a;      /* its bytes are in `kept` */
+    struct buf kept;
+    struct bytes output;
+    struct key self;
+    struct receipt_view view;
+    bool good;
+    struct buf why;
+};
+
 /* Signed by the node that was asked, about what was sent, what came and who asked? Which revision it ran is that node's word:
  * a newer one than has arrived here is no fault. */
-static bool take_receipt(struct request *q, const struct call_answer *a, struct bytes output, struct buf *why)
+static void check_work(void *arg)
 {
-    struct server *s = q->all->server;
-    struct receipt_view view;
+    struct check *c = arg;
+    const struct request *q = c->q;
     struct digest inputs[READINGS];
-    if (receipt_verify(a->receipt, &view, why) != ERR_OK)
-        return false;
+    if (receipt_verify(c->a.receipt, &c->view, &c->why) != ERR_OK)
+        return;
     struct receipt_asked asked = {.issuer = q->at,
                                   .kind = kind_by_number(q->call->kind)->singular,
                                   .entry = q->call->id,
                                   .inputs = inputs,
                                   .input_count = digests_of(q->call, inputs),
-                                  .result = sandbox_status_name((enum sandbox_status)a->status),
-                                  .caller_node = s->keys.node.key,
+                                  .result = sandbox_status_name((enum sandbox_status)c->a.status),
+                                  .caller_node = c->self,
                                   .has_token = q->token != 0};
     receipt_token(&asked.token, &asked.caller_node, q->token);
-    digest_of(&asked.output, a->status == SANDBOX_OK ? output : (struct bytes){0});
-    if (!receipt_is_about(&view, &asked, why))
-        return false;
-    keep(s, &view, a->receipt);
-    return true;
+    digest_of(&asked.output, c->a.status == SANDBOX_OK ? c->output : (struct bytes){0});
+    c->good = receipt_is_about(&c->view, &asked, &c->why);
 }
 
 /* ---- answers ------------------------------------------------------------------------------------------------------- */
@@ -89,11 +103,65 @@ static void lied(struct request *q, const char *code, struct bytes what)
     buf_close(&text);
 }
 
+static void check_free(struct check *c)
+{
+    buf_close(&c->kept);
+    buf_close(&c->why);
+    free(c);
+}
+
+static void check_done(void *arg)
+{
+    struct check *c = arg;
+    struct request *q = c->q;
+    struct server *s = q->all->server;
+    if (s->closed) { /* whoever waited is forgotten with the engines */
+        check_free(c);
+        return;
+    }
+    if (c->good) {
+        keep(s, &c->view, c->a.receipt);
+        request_ended(q, &(struct run_end){.status = (enum sandbox_status)c->a.status, .media = c->a.media, .output = c->output,
+                                           .receipt = c->a.receipt, .text = c->a.text});
+    } else {
+        lied(q, "bad_receipt", buf_view(&c->why));
+    }
+    check_free(c);
+}
+
+static struct bytes move_to(uint8_t **at, struct bytes from)
+{
+    struct bytes to = bytes_of(*at, from.n);
+    if (from.n > 0)
+        memcpy(*at, from.p, from.n);
+    *at += from.n;
+    return to;
+}
+
+static void check(struct request *q, const struct call_answer *a)
+{
+    struct server *s = q->all->server;
+    struct check *c = mem_zalloc(sizeof *c);
+    size_t n = a->receipt.n + a->text.n + a->bytes.n;
+    uint8_t *at = buf_grow(&c->kept, n + 1);
+    c->q = q;
+    c->self = s->keys.node.key;
+    c->a = *a;
+    c->a.receipt = move_to(&at, a->receipt);
+    c->a.text = move_to(&at, a->text);
+    c->a.bytes = move_to(&at, a->bytes);
+    c->output = a->in_parts ? buf_view(&q->call->out) : c->a.bytes;
+    if (c->output.n + q->call->body.n > INVOKE_HASH_AT_ONCE) {
+        server_defer(s, check_work, check_done, c);
+        return;
+    }
+    check_work(c);
+    check_done(c);
+}
+
 static void take_result(struct request *q, const struct call_answer *a)
 {
     struct uv_invokes *all = q->all;
-    struct buf why = {0};
-    struct bytes output = a->in_parts ? buf_view(&q->call->out) : a->bytes;
     *ask_load(all, &q->at) = (struct load){
         .node = q->at, .until_ms = uv_now(&all->server->loop) + INVOKE_LOAD_MS, .running = a->running, .room = a->room};
     q->asked = 0;
@@ -102,12 +170,8 @@ static void take_result(struct request *q, const struct call_answer *a)
     q->ran = a->started || a->status != SANDBOX_SETUP;
     if (a->status >= SANDBOX_STATUS_COUNT || (a->in_parts && a->bytes.n > 0))
         lied(q, "bad_answer", bytes_str("it is not understood"));
-    else if (!take_receipt(q, a, output, &why))
-        lied(q, "bad_receipt", buf_view(&why));
     else
-        request_ended(q, &(struct run_end){.status = (enum sandbox_status)a->status, .media = a->media, .output = output,
-                                           .receipt = a->receipt, .text = a->text});
-    buf_close(&why);
+        check(q, a);
 }
 
 static void take_part(struct request *q, struct bytes part)

@@ -37,6 +37,7 @@ void uv_invokes_free(struct uv_invokes *all)
     }
     while (all->runs != NULL) {
         struct run *next = all->runs->next;
+        buf_close(&all->runs->input);
         free(all->runs);
         all->runs = next;
     }

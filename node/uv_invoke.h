@@ -17,6 +17,7 @@
 #define INVOKE_REACHES  3     /* ... of them nodes without a session                                */
 #define INVOKE_GRACE_MS 5000  /* beyond the time that was left when it was asked                    */
 #define INVOKE_SERVING_MS 1000 /* how old the table of who serves what may be                      */
+#define INVOKE_HASH_AT_ONCE (256u << 10) /* bytes hashed on the loop, well under a millisecond; more: on a worker's thread */
 #define INVOKE_LOADS    64    /* nodes whose load is remembered                                     */
 #define INVOKE_LOAD_MS  10000 /* ... for so long                                                    */
 #define INVOKE_LIE_MS   600000 /* ... that it gave a false answer: others are asked first             */
@@ -35,6 +36,8 @@ struct run {
     uint64_t id;
     enum sandbox_kind output;
     bool stream, in_parts;
+    bool over;                 /* its program has ended, the receipt is being made */
+    struct buf input;          /* to be hashed at the end; empty: it is by now */
     char name[MODEL_NAME_MAX + 1];
     struct receipt receipt;
 };

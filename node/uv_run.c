@@ -59,7 +59,10 @@ static void describe(struct run *r, const struct run_order *o, struct bytes inpu
     r->receipt.has_revision = run_revision(s, &d->entry, &r->receipt.revision);
     rng_bytes(&s->rng, random, sizeof random);
     receipt_id_make(&r->receipt.id, r->receipt.started_ms, random);
-    digest_of(&r->receipt.input, input);
+    if (input.n <= INVOKE_HASH_AT_ONCE)
+        digest_of(&r->receipt.input, input);
+    else
+        buf_put_bytes(&r->input, input);
 }
 
 static void sign(struct run *r, const struct sandbox_result *result, struct buf *out)
@@ -77,7 +80,6 @@ static void sign(struct run *r, const struct sandbox_result *result, struct buf 
     p->cpu_us = result->cpu_us;
     p->peak_bytes = result->memory_peak;
     p->output_bytes = ok ? result->output.n : 0;
-    digest_of(&p->output, ok ? result->output : (struct bytes){0});
     receipt_write(out, p, s->keys.node.secret);
     struct store_receipt row = {.json = buf_view(out)};
     memcpy(row.id, p->id.b, sizeof row.id);
@@ -164,6 +166,12 @@ static void answer_peer(struct run *r, const struct sandbox_result *result, stru
     tell_peer(r, &a, true);
 }
 
+static void run_free(struct run *r)
+{
+    buf_close(&r->input);
+    free(r);
+}
+
 /* Everybody who waits is told; r is freed. */
 static void end_run(struct run *r, const struct sandbox_result *result)
 {
@@ -189,18 +197,77 @@ static void end_run(struct run *r, const struct sandbox_result *result)
     }
     buf_close(&receipt);
     buf_close(&text);
-    free(r);
+    run_free(r);
+}
+
+/* A result whose digests are taken on a worker's thread; its bytes are in `kept`. */
+struct ending {
+    struct run *run;
+    struct sandbox_result result;
+    struct buf kept;
+};
+
+static void hash_run(struct run *r, const struct sandbox_result *result)
+{
+    if (r->input.n > 0)
+        digest_of(&r->receipt.input, buf_view(&r->input));
+    digest_of(&r->receipt.output, result->status == SANDBOX_OK ? result->output : (struct bytes){0});
+}
+
+static void ending_work(void *arg)
+{
+    struct ending *e = arg;
+    hash_run(e->run, &e->result);
+}
+
+static void ending_done(void *arg)
+{
+    struct ending *e = arg;
+    struct run *r = e->run;
+    struct server *s = r->all->server;
+    unlink_run(r);
+    if (s->closed)
+        run_free(r); /* whoever waited is forgotten with the engines */
+    else
+        end_run(r, &e->result);
+    buf_close(&e->kept);
+    free(e);
+    if (!s->closed)
+        server_drain(s);
+}
+
+static void end_later(struct run *r, const struct sandbox_result *result)
+{
+    struct ending *e = mem_zalloc(sizeof *e);
+    size_t detail = strlen(result->detail) + 1;
+    uint8_t *at = buf_grow(&e->kept, result->output.n + result->errors.n + detail);
+    *e = (struct ending){.run = r, .result = *result, .kept = e->kept};
+    e->result.detail = memcpy(at, result->detail, detail);
+    at += detail;
+    e->result.output = bytes_of(at, result->output.n);
+    e->result.errors = bytes_of(at + result->output.n, result->errors.n);
+    if (result->output.n > 0)
+        memcpy(at, result->output.p, result->output.n);
+    if (result->errors.n > 0)
+        memcpy(at + result->output.n, result->errors.p, result->errors.n);
+    r->over = true;
+    server_defer(r->all->server, ending_work, ending_done, e);
 }
 
 static void on_done(void *ctx, const struct sandbox_result *result)
 {
     struct run *r = ctx;
     struct server *s = r->all->server;
-    unlink_run(r);
-    if (s->closed) {
-        free(r); /* whoever waited is forgotten with the engines */
+    if (!s->closed && (r->input.n > 0 || result->output.n > INVOKE_HASH_AT_ONCE)) {
+        end_later(r, result);
         return;
     }
+    unlink_run(r);
+    if (s->closed) {
+        run_free(r);
+        return;
+    }
+    hash_run(r, result);
     end_run(r, result);
     server_drain(s);
 }
@@ -226,6 +293,7 @@ static void on_chunk(void *ctx, struct bytes piece)
 static void end_unstarted(struct run *r, const char *why)
 {
     struct sandbox_result result = {.status = SANDBOX_SETUP, .detail = why};
+    hash_run(r, &result);
     end_run(r, &result);
 }
 
@@ -268,7 +336,7 @@ enum err run_start(struct uv_invokes *all, const struct run_order *o, struct buf
         return ERR_OK;
     }
     if (e != ERR_OK) {
-        free(r);
+        run_free(r);
         return e;
     }
     if (r->request != NULL)
@@ -280,6 +348,8 @@ enum err run_start(struct uv_invokes *all, const struct run_order *o, struct buf
 
 void run_cancel(struct run *r)
 {
+    if (r->over)
+        return;
     struct uv_deploy *d = uv_deploys_find(
         r->all->server->deploys, kind_by_word(r->receipt.kind)->kind, &r->receipt.entry);
     if (d != NULL && d->pool == r->pool) /* else it is being ended with its deployment */

@@ -259,6 +259,8 @@ Test(receipt, is_about_one_call_only)
     foreign.issuer = other.key;
     cr_assert(!about(&foreign, &other, &asked, &why), "a receipt that another node signed");
     cr_assert(strstr(buf_cstr(&why), "signed by another node") != NULL);
+    asked.input_count = 0; /* what was sent cannot be read in any way */
+    is_seen(&r, &asked, "input");
     r.has_token = false;
     asked = asked_of(&r, inputs);
     cr_assert(about(&r, &issuer, &asked, &why), "asked without a token: %s", buf_cstr(&why));
