@@ -11,7 +11,7 @@ auth=(-H "Authorization: Bearer $token")
 ask() {
     local want=$1 got
     shift
-    got=$(curl -sS -m 30 -o "$work/body" -D "$work/head" -w '%{http_code}' "$@") || fail "curl $*"
+    got=$(curl -sS -m 120 -o "$work/body" -D "$work/head" -w '%{http_code}' "$@") || fail "curl $*"
     [[ $got == "$want" ]] || fail "$*: $got, not $want: $(cat "$work/body")"
 }
 body() { jq -r "$1" "$work/body"; }
@@ -93,7 +93,7 @@ ask 200 "$base/changes?limit=3"
 [[ $(body '.changes | length') == 3 && $(body '.changes[0] | has("cursor") and has("kind") and has("id") and has("revision") and has("verb")') == true ]] ||
     fail "$(cat "$work/body")"
 last=$(body .next_cursor)
-curl -sSN -m 60 -H 'Accept: text/event-stream' -H "Last-Event-ID: $last" "$base/changes" >"$work/events" 2>/dev/null &
+curl -sSN -m 600 -H 'Accept: text/event-stream' -H "Last-Event-ID: $last" "$base/changes" >"$work/events" 2>/dev/null &
 stream=$!
 events() { [[ $(grep -c '^data: ' "$work/events") -ge $1 ]]; }
 await 20 "the stream tells what came before" events 490
@@ -114,12 +114,12 @@ ask 413 "${auth[@]}" -d "@$work/large" "$base/models"
 ask 413 "${auth[@]}" -H 'Expect: 100-continue' -d "@$work/large" "$base/models"
 ask 431 -H "X-Long: $(printf 'x%.0s' {1..17000})" "$base/models"
 ask 201 "${auth[@]}" -H 'Expect: 100-continue' -d '{"name":"expected"}' "$base/models"
-curl -sS -m 30 "$base/livez" "$base/readyz" "$base/healthz" -w '%{http_code} %{num_connects}\n' >"$work/body"
+curl -sS -m 120 "$base/livez" "$base/readyz" "$base/healthz" -w '%{http_code} %{num_connects}\n' >"$work/body"
 [[ $(grep -c '^200 ' "$work/body") == 3 && $(grep -c '^200 0' "$work/body") == 2 ]] || fail "keep-alive: $(cat "$work/body")"
 address=${base#http://}
 exec 3<>"/dev/tcp/${address%:*}/${address#*:}"
 printf 'GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: a\r\n\r\nHEAD /models HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' >&3
-timeout 20 cat <&3 >"$work/piped"
+timeout 120 cat <&3 >"$work/piped"
 exec 3>&-
 [[ $(grep -aoE '^HTTP/1.1 [0-9]+' "$work/piped" | tr '\n' ' ') == 'HTTP/1.1 200 HTTP/1.1 404 HTTP/1.1 200 ' ]] || fail "pipelining: $(cat "$work/piped")"
 stop 1

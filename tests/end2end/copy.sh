@@ -16,7 +16,14 @@ all=$(status 1 .deltas)
 copy() { http "$1" GET /admin/copy | jq -r "$2"; }
 received() { status "$1" '[.peers[].received_bytes] | add'; }
 held() { http "$1" GET /metrics | sed -nE 's/^souk_deltas ([0-9]+)$/\1/p'; }
-tenth() { [[ $(held 2) -ge $((all / 10)) ]]; }
+# Node 1 serves for a moment and is held while node 2 is asked how far it is, so that on no machine the copy is over before
+# that was seen.
+tenth() {
+    kill -CONT "${pid[1]}"
+    sleep 0.02
+    kill -STOP "${pid[1]}"
+    [[ $(held 2) -ge $((all / 10)) ]]
+}
 
 say "node 2 copies, node 1 is killed on the way"
 join 2

@@ -6,7 +6,7 @@
 # refused N STATUS PATTERN INVITATION: a start that must fail so.
 refused() {
     local n=$1 want=$2 pattern=$3 got
-    timeout 30 "$souk" --dir "$work/$n" run --http 127.0.0.1:0 --listen 127.0.0.1:0 --join "$4" >"$work/$n.out" 2>"$work/$n.err"
+    timeout 120 "$souk" --dir "$work/$n" run --http 127.0.0.1:0 --listen 127.0.0.1:0 --join "$4" >"$work/$n.out" 2>"$work/$n.err"
     got=$?
     [[ $got == "$want" ]] || fail "--join on $n: status $got, not $want: $(cat "$work/$n.err")"
     grep -qE -- "$pattern" "$work/$n.err" || fail "--join on $n: wanted \"$pattern\": $(cat "$work/$n.err")"

@@ -35,9 +35,11 @@ fail() {
 }
 say() { echo "-- $*"; }
 
-# await SECONDS WHAT COMMAND...: until the command succeeds.
+# await SECONDS WHAT COMMAND...: until the command succeeds. The seconds are those of a machine with nothing else to do; a slow
+# or loaded one gets several times as long, which costs nothing where all is well.
+patience=${SOUK_PATIENCE:-5}
 await() {
-    local seconds=$1 what=$2 deadline
+    local seconds=$(($1 * patience)) what=$2 deadline
     shift 2
     deadline=$(($(date +%s%N) + seconds * 1000000000))
     until "$@"; do

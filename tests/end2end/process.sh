@@ -26,7 +26,7 @@ rm "$work/1/souk.conf"
 
 say "a node that does not answer"
 kill -STOP "${pid[1]}"
-SOUK_TIMEOUT=1 timeout 30 "$souk" --dir "$work/1" status 2>"$work/late"
+SOUK_TIMEOUT=1 timeout 120 "$souk" --dir "$work/1" status 2>"$work/late"
 [[ $? == 8 ]] || fail "a node that hangs: $(cat "$work/late")"
 grep -q 'did not answer in time; its log may tell why' "$work/late" || fail "$(cat "$work/late")"
 kill -CONT "${pid[1]}"

@@ -52,7 +52,7 @@ run() {
 # check COMMAND: runs it and compares; what another node must have heard of first may take a moment.
 check() {
     local i
-    for ((i = 0; i < 50; i++)); do
+    for ((i = 0; i < 300; i++)); do
         run "$1"
         compare "$work/got" && return 0
         [[ $1 == *"souk search"* || $1 == *"souk status"* || $1 == "curl -s http"* || $1 == *" invoke "* ]] || break
