@@ -1,7 +1,7 @@
 /*
  * The back end on disk: RocksDB through its C API. Owns the database handle, its options and the reopening after a
  * write failed (the C API has no resume): every use of the handle is counted, and reopening waits until the count is
- * zero. Knows nothing of what keys mean.
+ * zero, and is put off where that takes long. Knows nothing of what keys mean.
  */
 #include "crdt/alloc.h"
 #include "store/kv.h"
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -26,6 +27,7 @@ enum {
     LOG_BYTES_MAX = 4 << 20,
     LOG_FILES = 2,
     BATCH_KEPT_BYTES = 8 << 20, /* a larger batch gives its memory back after the write */
+    IDLE_WAIT_S = 2, /* how long a reopening waits for those who read; then it is put off */
     PROBE_BYTES = 8 << 20, /* room that must be there before a full disk is called usable again */
     FAULT_BYTES = 400,
 };
@@ -441,6 +443,19 @@ static void swap_handle(struct rocks *r)
         r->db = NULL;
 }
 
+/* With the lock held. False: somebody still reads. Whoever reads does so within one call, so the longest wait is for a verify
+ * of everything; the writer's thread, and with it the end of the process, is not held up as long as that. */
+static bool wait_idle(struct rocks *r)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += IDLE_WAIT_S;
+    while (r->users > 0)
+        if (pthread_cond_timedwait(&r->idle, &r->lock, &until) != 0)
+            break;
+    return r->users == 0;
+}
+
 static enum err rocks_reopen(struct kv *kv)
 {
     struct rocks *r = rocks_of(kv);
@@ -450,9 +465,8 @@ static enum err rocks_reopen(struct kv *kv)
     if (e != ERR_OK)
         return e;
     pthread_mutex_lock(&r->lock);
-    while (r->users > 0)
-        pthread_cond_wait(&r->idle, &r->lock);
-    swap_handle(r);
+    if (wait_idle(r))
+        swap_handle(r);
     e = r->refused;
     pthread_mutex_unlock(&r->lock);
     return e;
@@ -500,12 +514,22 @@ static const struct kv_ops rocks_ops = {
     .bytes = rocks_bytes, .reopen = rocks_reopen, .close = rocks_close, .fault = rocks_fault,
 };
 
+/* Waits are measured by a clock that nobody sets. */
+static void init_idle(struct rocks *r)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&r->idle, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 enum err kv_rocks_open(struct kv **out, const struct kv_rocks_config *config, struct buf *why)
 {
     struct rocks *r = mem_zalloc(sizeof *r);
     r->kv.ops = &rocks_ops;
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->idle, NULL);
+    init_idle(r);
     r->path = mem_strdup(config->path);
     r->options = make_options(r, config);
     r->read = rocksdb_readoptions_create();

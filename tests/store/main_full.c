@@ -116,6 +116,10 @@ static void disk_full(struct test_store *t, struct author *a)
     must(store_reopen(t->store) == ERR_NO_SPACE, "store_reopen on a full disk");
     expect_readable(t, a, n);
     must(unlink(filler) == 0, "unlink the filler");
+    struct store_scan *reader = store_scan_open(t->store, KIND_MODEL, (struct bytes){0}, NULL);
+    must(store_reopen(t->store) == ERR_NO_SPACE, "store_reopen beside a reader that does not end"); /* and comes back */
+    expect_readable(t, a, n);
+    must(store_scan_close(reader) == ERR_OK, "a reader beside it");
     must(store_reopen(t->store) == ERR_OK, "store_reopen with space");
     expect_readable(t, a, n);
     must(write_one(t, a, n) == ERR_OK, "a write after the space came back");
