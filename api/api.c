@@ -256,9 +256,8 @@ void api_call_done(struct api_call *call)
     conn_resume(x->conn);
 }
 
-void api_changed(struct api *a, uint64_t last_seq)
+void api_changed(struct api *a)
 {
-    (void)last_seq; /* a stream asks for what follows its own cursor */
     for (struct api_conn *c = a->conns; c != NULL; c = c->next) {
         if (c->state != CONN_STREAM)
             continue;

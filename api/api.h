@@ -188,8 +188,8 @@ void api_free(struct api *a);
 void api_clock(struct api *a, uint64_t now_us);
 #define API_DATE_SIZE 30 /* "Sun, 06 Nov 1994 08:49:37 GMT" and the NUL; anything longer is cut */
 void api_date(struct api *a, const char *date);
-/* Tells streams (GET /changes as events) that the change log grew. */
-void api_changed(struct api *a, uint64_t last_seq);
+/* Tells streams (GET /changes as events) that the change log grew: each asks for what follows its own cursor. */
+void api_changed(struct api *a);
 /* Stops keep-alive: answers carry Connection: close, streams end. */
 void api_drain(struct api *a);
 /* The OpenAPI document, generated from the route and schema tables. Appended. */

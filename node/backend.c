@@ -24,7 +24,6 @@ struct backend *backend_new(struct node *node, struct store *store, const struct
     memcpy(b->env.cursors.secret, config->cursor_secret, sizeof b->env.cursors.secret);
     rng_init(&b->rng, config->seed);
     b->watch_due = true;
-    b->watched_seq = store_last_seq(store);
     return b;
 }
 

@@ -58,10 +58,10 @@ struct backend_founding {
 SOUK_MUST_USE enum err backend_found(struct backend *b, const struct backend_founding *f);
 /* A newcomer's application, as NODE_JOIN gave it; the answer goes to the mesh engine, now or after a commit. */
 void backend_join(struct backend *b, uint64_t conn, const struct key *node, struct bytes application);
+/* Entries about members changed: the next drain looks whether an invitation brought in two newcomers. */
+void backend_members_changed(struct backend *b);
 /* Answers calls whose writes were committed. Call after draining the node's actions. */
 void backend_drain(struct backend *b, uint64_t now_ms);
-/* The change log grew: NODE_CHANGED. Call before the drain that follows it. */
-void backend_changed(struct backend *b);
 /* Members of a JSON object, without braces: how peers get to this node, and whom it turned away. Appended. */
 void backend_put_reach(struct backend *b, struct buf *out);
 /* From now on readyz fails (graceful stop). */

@@ -30,9 +30,7 @@ struct backend {
     struct redeeming redeeming[BACKEND_REDEEMING_MAX];
     uint64_t redeeming_ticket;
     struct mesh_run *runs;
-    uint64_t watched_seq;      /* changes up to here were looked at */
-    bool watch_look;           /* there may be changes after that */
-    bool watch_due, watching;
+    bool watch_due, watching;  /* for invitations that were used twice */
     bool hash_known;           /* state_hash below belongs to change number hash_seq */
     uint64_t hash_seq;
     struct id hash;

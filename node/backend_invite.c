@@ -344,31 +344,14 @@ static void watch_done(void *arg)
     free(watch);
 }
 
-static bool is_member_change(void *ctx, const struct change_info *c)
+void backend_members_changed(struct backend *b)
 {
-    struct backend *b = ctx;
-    b->watched_seq = c->seq;
-    b->watch_due = b->watch_due || c->kind == KIND_MEMBER;
-    return true;
-}
-
-#define WATCH_CHANGES 1024 /* rows of the change log looked at in one go */
-
-void backend_changed(struct backend *b)
-{
-    b->watch_look = true;
+    b->watch_due = true;
 }
 
 void invite_watch(struct backend *b)
 {
-    if (b->watching)
-        return;
-    if (b->watch_look) {
-        if (store_changes(b->store, b->watched_seq, WATCH_CHANGES, is_member_change, b) != ERR_OK)
-            return;
-        b->watch_look = b->watched_seq < store_last_seq(b->store);
-    }
-    if (!b->watch_due)
+    if (!b->watch_due || b->watching)
         return;
     b->watch_due = false;
     if (mesh_signer(b, "", POWER_OPERATOR, NULL) == NULL)

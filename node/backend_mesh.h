@@ -76,7 +76,7 @@ void members_remove(struct backend *b, struct api_call *call);
 void retire_run(struct backend *b, struct api_call *call);
 /* mesh-invite */
 void invite_make(struct backend *b, struct api_call *call);
-/* After every drain: looks whether an invitation brought in two newcomers, where member entries changed. */
+/* After every drain: where member entries changed, looks whether an invitation brought in two newcomers. */
 void invite_watch(struct backend *b);
 
 #endif

@@ -42,8 +42,7 @@ struct node {
     uint64_t missing_at, audit_at;
     struct id missing_after;
     struct result_row *results, **results_end;
-    bool changed;
-    bool entries_changed;   /* since the mesh engine was told their numbers */
+    bool changed, members_changed, entries_changed; /* since NODE_CHANGED, and since the mesh engine was told their numbers */
     bool removal_due;       /* who is in the mesh changed: peers may have to go */
     uint64_t now_ms, clock_ms;
     struct node_stats stats;
@@ -297,7 +296,8 @@ static void job_done(struct node *n, struct batch *b, enum err e)
         n->sweeping = b->job.more;
         n->entries_changed = n->entries_changed || b->job.change_count > 0;
         for (size_t i = 0; i < b->job.change_count; i++)
-            n->removal_due |= b->job.changes[i].kind == KIND_MEMBER || b->job.changes[i].kind == KIND_CHARTER;
+            n->members_changed |= b->job.changes[i].kind == KIND_MEMBER || b->job.changes[i].kind == KIND_CHARTER;
+        n->removal_due |= n->members_changed;
     } else {
         n->set_founder = n->set_founder || b->set_founder; /* told once only: keep it for the next job */
         batch_return_receipts(b, &n->queue);
@@ -540,8 +540,8 @@ enum node_action_kind node_next(struct node *n, struct node_action *action)
     if (net_action_next(n, action) != NODE_NONE)
         return action->kind;
     if (n->changed) {
-        n->changed = false;
-        action->seq = store_last_seq(n->store);
+        action->members = n->members_changed;
+        n->changed = n->members_changed = false;
         return give(action, NODE_CHANGED);
     }
     if (n->reopen_due && n->running == NULL) {

@@ -62,14 +62,14 @@ enum node_action_kind {
     NODE_CALL,      /* net: NET_REACHED, NET_CALLED, NET_CALL_LEFT, NET_ANSWERED or NET_CALL_LOST, for whoever serves and makes calls */
     NODE_JOIN,      /* net: a newcomer applies (answer with the event NET_JOIN_ANSWER) */
     NODE_WELCOME,   /* net: an answer to this node's own application */
-    NODE_CHANGED,   /* seq: the change log grew */
+    NODE_CHANGED,   /* members: the change log grew */
     NODE_LOG        /* subsystem, level, text */
 };
 struct node_action {
     enum node_action_kind kind;
     struct net_action net;
     struct store_job *job;
-    uint64_t seq;
+    bool members;               /* entries of members or the charter are among what changed */
     const char *subsystem;
     int level;
     const char *text;

@@ -163,8 +163,9 @@ static void act(struct server *s, enum node_action_kind kind, const struct node_
         break;
     case NODE_CHANGED:
         describe_again(s);
-        backend_changed(s->backend);
-        api_changed(s->api, a->seq);
+        if (a->members)
+            backend_members_changed(s->backend);
+        api_changed(s->api);
         break;
     case NODE_LOG:
         uv_log(&s->log, uv_log_subsystem(a->subsystem), (enum log_level)a->level, "%s", a->text);
