@@ -96,3 +96,9 @@ bool audit_differs(const struct audit *a)
 {
     return a->missing + a->extra > 0 || a->sums;
 }
+
+uint64_t audit_wait(struct rng *rng, uint64_t period_ms)
+{
+    assert(period_ms >= 5);
+    return period_ms - period_ms / 5 + rng_below(rng, period_ms / 5 * 2);
+}

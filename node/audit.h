@@ -21,5 +21,7 @@ void audit_free(struct audit *a); /* NULL is fine */
 /* Two microseconds an item, and as much memory again as the index while it lasts. Any thread. */
 void audit_run(struct audit *a, const struct store *store);
 bool audit_differs(const struct audit *a); /* false where the store cannot be read */
+/* Until the next one: the period, a fifth more or less. */
+uint64_t audit_wait(struct rng *rng, uint64_t period_ms);
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "node/backend_mesh.h"
 
+#include "node/answers.h"
+
 #include "crdt/alloc.h"
 
 #include <assert.h>
@@ -23,14 +25,17 @@ struct backend *backend_new(struct node *node, struct store *store, const struct
     b->env.node = config->node;
     memcpy(b->env.cursors.secret, config->cursor_secret, sizeof b->env.cursors.secret);
     rng_init(&b->rng, config->seed);
+    b->answers = answers_new();
     b->watch_due = true;
     return b;
 }
 
 void backend_free(struct backend *b)
 {
-    if (b != NULL)
-        mesh_runs_free(b);
+    if (b == NULL)
+        return;
+    mesh_runs_free(b);
+    answers_free(b->answers);
     free(b);
 }
 
@@ -62,11 +67,17 @@ void backend_ok(struct api_call *call)
 
 static enum err put_entry(struct backend *b, struct api_call *call, const struct id *id)
 {
-    assert(kind_by_number(call->kind) != NULL);
-    struct entry_info info;
-    enum err e = query_entry(&b->env, call->kind, id, &info, &call->out);
-    if (e != ERR_OK)
-        return e;
+    assert(kind_by_number(call->kind) != NULL && call->out.n == 0);
+    struct entry_info info, asked = {.kind = call->kind, .id = *id};
+    uint64_t moment;
+    bool rest = node_at_rest(b->node, &moment);
+    if (!rest || !answers_get(b->answers, moment, &asked, &info, &call->out)) {
+        enum err e = query_entry(&b->env, call->kind, id, &info, &call->out);
+        if (e != ERR_OK)
+            return e;
+        if (rest)
+            answers_made(b->answers, moment, &info, buf_view(&call->out));
+    }
     call->id_out = *id;
     call->revision_out = info.revision;
     call->has_revision = !info.incomplete;

@@ -23,6 +23,7 @@ struct backend {
     struct backend_config config;
     struct backend_hooks hooks;
     struct query_env env;
+    struct answers *answers;   /* of entries asked for by id */
     bool stopping;
     uint64_t now_ms;
     struct rng rng;

@@ -70,11 +70,6 @@ static void tell_entries(struct node *n)
     net_set_entries(n->net, stats.entries + 1, sizeof stats.entries / sizeof *stats.entries - 1);
 }
 
-static uint64_t audit_next(struct node *n)
-{
-    return n->now_ms + NODE_AUDIT_MS - NODE_AUDIT_MS / 5 + rng_below(&n->rng, NODE_AUDIT_MS / 5 * 2);
-}
-
 struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_t clock_ms)
 {
     struct node *n = mem_zalloc(sizeof *n);
@@ -90,7 +85,7 @@ struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_
     n->sweeping = true; /* a stop may have left some */
     rng_init(&n->rng, config->seed);
     queue_init(&n->queue);
-    n->audit_at = audit_next(n);
+    n->audit_at = n->now_ms + audit_wait(&n->rng, NODE_AUDIT_MS);
     n->set = setindex_new();
     enum err e = store_load_set(n->store, n->set);
     if (e != ERR_OK) {
@@ -508,7 +503,7 @@ static bool start_job(struct node *n)
     if (n->running != NULL || n->reopening || n->disk != ERR_OK)
         return false;
     if (n->now_ms >= n->audit_at) {
-        n->audit_at = audit_next(n);
+        n->audit_at = n->now_ms + audit_wait(&n->rng, NODE_AUDIT_MS);
         n->running = batch_audit(n->set);
         return n->job_given = true;
     }
@@ -578,6 +573,12 @@ const struct setindex *node_set(const struct node *n)
 struct net *node_net(struct node *n)
 {
     return n->net;
+}
+
+bool node_at_rest(const struct node *n, uint64_t *moment)
+{
+    *moment = n->stats.jobs;
+    return n->running == NULL && n->disk == ERR_OK;
 }
 
 bool node_disk_ok(const struct node *n, enum err *why)

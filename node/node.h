@@ -118,6 +118,9 @@ bool node_result_next(struct node *n, struct node_result *out); /* false: none w
 const struct setindex *node_set(const struct node *n);
 struct net *node_net(struct node *n);
 bool node_disk_ok(const struct node *n, enum err *why); /* false: writes are refused with *why */
+/* True while nothing is being written and no write has failed. What is read from the store then stays so as long as this is
+ * true with the same *moment: a job that was given out ends the rest, and its end begins another moment. */
+bool node_at_rest(const struct node *n, uint64_t *moment);
 
 struct node_stats {
     uint64_t deferred, rejected;      /* deltas, since the start */

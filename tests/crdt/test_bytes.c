@@ -2,6 +2,7 @@
 #include "crdt/bytes.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 Test(bytes, hex_round_trip)
@@ -14,6 +15,37 @@ Test(bytes, hex_round_trip)
     cr_assert_arr_eq(in, out, 4);
     cr_assert_not(hex_decode(out, 4, bytes_str("007fa0f")));
     cr_assert_not(hex_decode(out, 4, bytes_str("007fa0fg")));
+}
+
+/* Four bytes at a time or one by one: every byte gives the same digits wherever it stands, and back. */
+Test(bytes, hex_of_every_byte_at_every_place)
+{
+    for (unsigned byte = 0; byte < 256; byte++)
+        for (size_t at = 0; at < 11; at++) {
+            uint8_t in[11], out[11];
+            char hex[23], two[3], upper[3];
+            memset(in, 0x5a, sizeof in);
+            in[at] = (uint8_t)byte;
+            hex_encode(hex, in, sizeof in);
+            (void)snprintf(two, sizeof two, "%02x", byte);
+            (void)snprintf(upper, sizeof upper, "%02X", byte);
+            cr_assert_arr_eq(hex + 2 * at, two, 2);
+            cr_assert_eq(strlen(hex), 22);
+            memcpy(hex + 2 * at, upper, 2);
+            cr_assert(hex_decode(out, sizeof out, bytes_str(hex)));
+            cr_assert_arr_eq(in, out, sizeof in);
+        }
+}
+
+Test(bytes, hex_has_no_other_digits)
+{
+    for (unsigned c = 0; c < 256; c++) {
+        uint8_t out[2];
+        char hex[5] = "0a0a";
+        hex[c % 4] = (char)c;
+        bool digit = c != 0 && strchr("0123456789abcdefABCDEF", (int)c) != NULL;
+        cr_assert_eq(hex_decode(out, 2, bytes_of(hex, 4)), digit, "%u", c);
+    }
 }
 
 Test(bytes, utf8_rejects_what_unicode_forbids)

@@ -296,6 +296,39 @@ Test(node, a_full_disk_answers_writes_keeps_reads_and_comes_back)
     rig_close(&r);
 }
 
+/* What is kept of the store while the node is at rest may be shown as long as the moment is the same. */
+Test(node, is_at_rest_while_nothing_is_written)
+{
+    struct rig r;
+    struct node_action a;
+    struct node_result result;
+    uint64_t first, second, third;
+    rig_open(&r);
+    drain(&r);
+    cr_assert(node_at_rest(r.node, &first));
+    cr_assert_eq(put(&r, "kept", "before", NULL), ERR_OK);
+    cr_assert(node_at_rest(r.node, &second));
+    cr_assert_eq(second, first, "a write that waits has changed nothing");
+    while (node_next(r.node, &a) != NODE_JOB) {
+    }
+    cr_assert_not(node_at_rest(r.node, &second), "from the moment on at which the job is given out");
+    tell(&r, NODE_JOB_DONE, a.job, node_job_run(r.store, a.job));
+    drain(&r);
+    cr_assert(node_at_rest(r.node, &second) && second != first);
+
+    cr_assert(node_result_next(r.node, &result));
+    r.disk.refuse = ERR_NO_SPACE;
+    cr_assert_eq(put(&r, "lost", "x", NULL), ERR_OK);
+    drain(&r);
+    cr_assert_not(node_at_rest(r.node, &third), "a write that failed may be there after a reopening");
+    later(&r, NODE_REOPEN_MIN_MS);
+    cr_assert_not(node_at_rest(r.node, &third));
+    r.disk.refuse = ERR_OK;
+    later(&r, NODE_REOPEN_MAX_MS);
+    cr_assert(node_at_rest(r.node, &third) && third != second);
+    rig_close(&r);
+}
+
 Test(node, reopening_backs_off)
 {
     struct rig r;
