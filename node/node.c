@@ -357,8 +357,7 @@ static void tick(struct node *n)
         n->reopen_due = true;
     if (n->now_ms >= net_deadline(n->net)) {
         tell_entries(n);
-        struct net_event event = {.kind = NET_TICK, .clock_ms = n->clock_ms};
-        net_input(n->net, &event, n->now_ms);
+        net_input(n->net, &(struct net_event){.kind = NET_TICK, .clock_ms = n->clock_ms}, n->now_ms);
     }
 }
 
