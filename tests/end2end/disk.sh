@@ -16,6 +16,10 @@ put() { # NAME: prints the status, keeps the answer in $work/answer
 [[ $(put first) == 201 ]] || fail "a write on an empty disk: $(cat "$work/answer")"
 echo first >"$work/acknowledged"
 
+echo '{"name":"echo"}' | on 1 put model - >/dev/null || fail "put"
+on 1 deploy echo --allow-weak -- cat >/dev/null 2>"$work/deploy.err" && sandbox=1
+[[ -n ${sandbox:-} ]] || grep -qE 'missing|namespace|sandbox|permitted' "$work/deploy.err" || fail "deploy: $(cat "$work/deploy.err")"
+
 say "fill the disk"
 head -c 60m /dev/zero >"$work/1/ballast" 2>/dev/null
 refused=
@@ -35,6 +39,10 @@ jq -e '.status == 507 and (.title | length > 0) and (.detail | length > 0) and .
 [[ $(code 1 GET /readyz) == 503 ]] || fail "readyz on a full disk"
 [[ $(code 1 GET /livez) == 200 ]] || fail "livez on a full disk"
 [[ $(code 1 GET /models/first) == 200 ]] || fail "reads go on"
+if [[ -n ${sandbox:-} ]]; then # the answer of an invoke does not wait until its receipt is on the disk
+    [[ $(http 1 POST /models/echo/invoke -d 5 -m 60 -o "$work/answer" -w '%{http_code}') == 200 ]] || fail "an invoke: $(cat "$work/answer")"
+    "$souk" receipt verify "$work/answer" >/dev/null || fail "its receipt"
+fi
 on 1 doctor >"$work/doctor" && fail "doctor finds nothing wrong"
 grep -q FAIL "$work/doctor" || fail "doctor does not say what failed"
 

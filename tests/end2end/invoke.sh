@@ -171,6 +171,23 @@ await 30 "it runs over there" runs echo 1
 kill -KILL $client
 await 30 "it is cancelled over there" cancelled
 runs echo 0 || fail "it still runs over there"
+http 2 POST /models/echo/invoke -H 'X-Timeout: 0.5' -d 1 -o "$work/problem" -w '%{http_code}' | grep -q 504 || fail "X-Timeout from afar: $(cat "$work/problem")"
+[[ $(jq -r .receipt.credentialSubject.work.result "$work/problem") == timeout ]] || fail "the serving node does not know of X-Timeout"
+runs echo 0 || fail "it runs on over there after X-Timeout"
+
+say "one node has so many at a time"
+echo 'limits.invokes_peer = 2' >>"$work/1/souk.conf" && kill -HUP "${pid[1]}"
+bounded() { on 1 config show | grep -q 'limits.invokes_peer.*2'; }
+await 10 "the setting is read" bounded
+clients=()
+for _ in 1 2; do "$souk" --dir "$work/2" invoke echo -d 1 >/dev/null 2>&1 & clients+=($!); done
+await 30 "two run over there" runs echo 2
+[[ $(http 2 POST /models/echo/invoke -d 1 | jq -r .code) == busy ]] || fail "a third one of that node is taken"
+kill -KILL "${clients[@]}"
+await 30 "they are cancelled" runs echo 0
+sed -i '/^limits.invokes_peer/d' "$work/1/souk.conf" && kill -HUP "${pid[1]}"
+unbounded() { ! bounded; }
+await 10 "the setting is gone" unbounded
 head -c 3000000 /dev/urandom >"$work/big"
 echo '{"command":["cat"],"input":"bytes","output":"bytes","limits":{"output_kb":8192},"allow_weak":true,"share":true}' >"$work/manifest"
 on 1 deploy echo --manifest "$work/manifest" >/dev/null || fail "a manifest"
@@ -189,7 +206,21 @@ await 15 "node 2 knows of both" knows_both
 for _ in 1 2 3 4; do on 2 invoke echo -d 1 >>"$work/taken" 2>>"$work/taken.err" & clients+=($!); done
 wait "${clients[@]}" 2>/dev/null
 [[ $(wc -l <"$work/taken") == 4 ]] || fail "of four, $(wc -l <"$work/taken") were answered: $(cat "$work/taken.err")"
+
+say "what may have run is not tried again"
+on 3 deploy rm echo || fail "deploy rm on 3"
+deploy 1 echo --share --timeout 300 --input text -- sh -c '[ "$(cat)" = 1 ] || sleep 300; echo 1'
+only_one() { [[ $(on 2 ls node -o json | jq -r '[.[] | select(.node.deployments | length > 0)] | length') == 1 ]]; }
+await 15 "node 2 knows of one" only_one
+http 2 POST /models/echo/invoke -d 2 -o "$work/problem" 2>/dev/null &
+client=$!
+await 30 "it runs on node 1" runs echo 1
+deploy 3 echo --share --output text -- sh -c 'echo 3' || fail "deploy on 3"
+await 15 "node 2 knows of both again" knows_both
 kill9 1
+wait $client
+[[ $(jq -r '.code + " " + (.status | tostring)' "$work/problem") == "lost 502" ]] || fail "a run that was cut off: $(cat "$work/problem")"
+[[ $(on 3 deploy ls -o json | jq '.[0].started') == 0 ]] || fail "it was run again on node 3"
 [[ $(on 2 invoke echo -d 1) == 3 ]] || fail "node 3 does not take over"
 
 say "after a restart"
