@@ -22,7 +22,7 @@ serve 2
 token=$(on 1 token new --scope invoke)
 liar=$(field 2 id)
 invoke() { # CURL-OPTION...: prints the status; the answer is in $work/reply
-    curl -sS -m 60 -H "Authorization: Bearer $token" -d '"true"' -o "$work/reply" -w '%{http_code}' "$@" "http://$(field 1 http)/models/echo/invoke"
+    curl -sS -m 60 -H "Authorization: Bearer $token" -d '"true"' -o "$work/reply" -w '%{http_code}' "$@" "http://$(field 1 http)/models/echo/invoke${query:-}"
 }
 started() { on "$1" deploy ls -o json | jq '.[0].started'; }
 receipts() { on 1 receipt ls -o json | jq length; }
@@ -76,6 +76,7 @@ say "others are asked first, but not for the same invoke"
 serve 3
 both() { [[ $(on 1 ls node -o json | jq '[.[] | select(.node.deployments | length > 0)] | length') == 2 ]]; }
 await 30 "node 1 has heard of both" both
+[[ $(query="?on=$(field 3 id)" invoke) == 200 ]] || fail "--on node 3: $(cat "$work/reply")" # its table is of now
 echo output >"$LIAR_FILE"
 lied() { # until the liar's turn comes
     [[ $(invoke) == 502 ]]
