@@ -160,6 +160,7 @@ enum err store_apply(struct store *s, struct store_job *job)
     s->stale = e != ERR_OK;
     work_init(&w, s, job->rng);
     w.sweep_left = SWEEP_PER_JOB;
+    w.chain_left = STORE_CHAIN_MAX;
     w.fault = e;
     for (size_t i = 0; i < job->in_count && w.fault == ERR_OK; i++) {
         list[i].in = &job->in[i];

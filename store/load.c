@@ -408,7 +408,7 @@ static void flush_op(struct work *w, struct work_op *x)
 
 static void flush_delta(struct work *w, const struct work_delta *d)
 {
-    assert(((d->row.flags & DELTA_IN_SET) != 0) == ((d->row.flags & DELTA_DIRECT) != 0 || d->row.named > 0));
+    assert(d->put_off || ((d->row.flags & DELTA_IN_SET) != 0) == ((d->row.flags & DELTA_DIRECT) != 0 || d->row.named > 0));
     struct dbkey key;
     dbkey_author(&key, &d->author, &d->id);
     buf_reset(&w->row);

@@ -331,17 +331,32 @@ static void move_op(struct work *w, struct work_op *x, enum turn by)
     merge_queue(w, x);
 }
 
+/* A chain of deltas may turn valid at once: it goes on in the next job where it is longer than one job may be. What decides
+ * about other deltas does not wait, nor does what this job brings. */
+static bool put_off(struct work *w, struct work_delta *d)
+{
+    d->put_off = !d->fresh && w->chain_left == 0 && (d->row.flags & DELTA_POLICY) == 0;
+    if (d->put_off)
+        sweep_put_off(w, d);
+    return d->put_off;
+}
+
 static void settle_delta(struct work *w, struct work_delta *d)
 {
     assert(!d->queued);
     bool in_set = (d->row.flags & DELTA_DIRECT) != 0 || d->row.named > 0;
-    if (in_set == ((d->row.flags & DELTA_IN_SET) != 0))
+    if (in_set == ((d->row.flags & DELTA_IN_SET) != 0) || put_off(w, d))
         return;
     d->row.flags ^= DELTA_IN_SET;
     d->dirty = true;
     work_delta_ops(w, d);
-    for (size_t i = 0; i < d->op_count; i++)
+    size_t cost = d->op_count;
+    for (size_t i = 0; i < d->op_count; i++) {
+        cost += d->ops[i]->row.parent_count;
         move_op(w, d->ops[i], in_set ? TURN_ON : TURN_OFF);
+    }
+    if (!d->fresh)
+        w->chain_left -= cost < w->chain_left ? cost : w->chain_left;
 }
 
 void merge_settle(struct work *w)
@@ -371,6 +386,12 @@ void merge_set_direct(struct work *w, struct work_delta *d, bool direct)
         return;
     d->row.flags ^= DELTA_DIRECT;
     d->dirty = true;
+    queue_delta(w, d);
+}
+
+void merge_again(struct work *w, struct work_delta *d)
+{
+    assert(!d->fresh);
     queue_delta(w, d);
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORMAT_VERSION = 1, FOUNDER_ROW_MIN = ID_BYTES + 1 };
+enum { FORMAT_VERSION = 2, FOUNDER_ROW_MIN = ID_BYTES + 1 };
 
 static enum err get_meta(struct kv *kv, const char *name, struct buf *out)
 {
@@ -36,14 +36,34 @@ static void put_founder(struct kv_batch *b, const struct key *founder, struct by
     buf_close(&row);
 }
 
+static void put_format(struct kv_batch *b)
+{
+    const uint8_t version[4] = {0, 0, 0, FORMAT_VERSION};
+    put_meta(b, "format", bytes_of(version, sizeof version));
+}
+
+/* Version 1 has no deltas put off; all else is the same, so one that can only be read is read as it is. */
+static enum err follow_format(struct kv *kv)
+{
+    struct buf row = {0};
+    struct kv_batch b = {0};
+    enum err e = get_meta(kv, "format", &row);
+    if (e == ERR_OK && get_be(row.p, 4) < FORMAT_VERSION) {
+        put_format(&b);
+        e = kv->ops->write(kv, &b);
+    }
+    kv_batch_close(&b);
+    buf_close(&row);
+    return e == ERR_READ_ONLY ? ERR_OK : e;
+}
+
 static enum err create(struct store *s, const struct store_config *c)
 {
     assert(id_eq(&s->mesh, &c->mesh));
-    const uint8_t version[4] = {0, 0, 0, FORMAT_VERSION};
     struct kv_batch b = {0};
     struct id schema;
     record_schema_id(&schema);
-    put_meta(&b, "format", bytes_of(version, sizeof version));
+    put_format(&b);
     put_meta(&b, "schema", bytes_of(schema.b, ID_BYTES));
     put_meta(&b, "mesh", bytes_of(c->mesh.b, ID_BYTES));
     if (c->has_founder)
@@ -210,6 +230,8 @@ enum err store_open(struct store **out, struct kv *kv, const struct store_config
     enum err e = check_format(kv, &config->mesh);
     if (e == ERR_NOT_FOUND)
         e = create(s, config);
+    if (e == ERR_OK)
+        e = follow_format(kv);
     if (e == ERR_OK)
         e = store_load(s);
     if (e == ERR_OK)

@@ -134,8 +134,11 @@ struct store_job {
     struct store_change *changes;
     size_t withdrawn_count;
     struct store_withdrawn *withdrawn;
-    bool more;                   /* a policy change left work: call again soon, with or without inputs */
+    bool more;                   /* work is left over: call again soon, with or without inputs */
 };
+/* Ops, and parents named by them, that one job brings into the set or out of it beyond those of its own deltas (see MODEL 6): held
+ * deltas that a policy change admits, or that turn valid one behind the other. It may pass it by one delta; the next job goes on. */
+#define STORE_CHAIN_MAX 4096
 /* Verifies, merges and commits everything in one atomic batch with one fsync. On an error nothing happened and
  * every write carries it. ERR_IO | ERR_NO_SPACE | ERR_READ_ONLY | ERR_CORRUPT. */
 SOUK_MUST_USE enum err store_apply(struct store *s, struct store_job *job);

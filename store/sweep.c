@@ -6,10 +6,11 @@
 #include "store/work.h"
 
 #include <assert.h>
+#include <string.h>
 
 static void sweep_key(struct dbkey *out, enum sweep type, const struct key *key)
 {
-    assert(type >= SWEEP_AUTHOR && type <= SWEEP_SHOW);
+    assert(type >= SWEEP_AUTHOR && type <= SWEEP_CHAIN);
     dbkey_start(out, FAMILY_SWEEP);
     dbkey_add_be(out, (uint64_t)type, 1);
     dbkey_add_key(out, key);
@@ -35,6 +36,17 @@ void sweep_add(struct work *w, enum sweep type, const struct key *key)
         struct work_entry *e = w->entry_list.items[i];
         e->touched |= hidden_changed(w, e);
     }
+}
+
+void sweep_put_off(struct work *w, const struct work_delta *d)
+{
+    struct dbkey k;
+    struct key id;
+    assert(d->put_off);
+    memcpy(id.b, d->id.b, ID_BYTES);
+    sweep_key(&k, SWEEP_CHAIN, &id);
+    overlay_put(w, &k, bytes_of(d->author.b, ID_BYTES));
+    w->sweeping = true;
 }
 
 /* One sweep under way. Its row holds the cursor; a policy change in between may have started it anew. */
@@ -149,7 +161,7 @@ static void run(struct pass *p, struct bytes cursor)
     }
     scan_open(&c, w, &prefix, &from, UP);
     bool ours = true, more = true;
-    while (ours && w->fault == ERR_OK && w->sweep_left > 0 && (more = scan_next(&c))) {
+    while (ours && w->fault == ERR_OK && w->sweep_left > 0 && w->chain_left > 0 && (more = scan_next(&c))) {
         w->sweep_left--;
         if (unchanged(p, c.key, c.value) && w->sweep_left > 0)
             continue;
@@ -182,18 +194,52 @@ static bool first_sweep(struct work *w, struct pass *p, struct buf *cursor)
     return there;
 }
 
+static void go_on(struct work *w, struct bytes key, struct bytes value)
+{
+    struct dbkey row;
+    struct id id = id_at(key, 2);
+    if (value.n != ID_BYTES) {
+        work_corrupt(w);
+        return;
+    }
+    struct key author = key_at(value, 0);
+    row.n = 0;
+    dbkey_add(&row, key.p, key.n);
+    overlay_delete(w, &row);
+    struct work_delta *d = work_delta(w, &author, &id);
+    if (d == NULL)
+        work_corrupt(w);
+    else
+        merge_again(w, d);
+    merge_settle(w);
+}
+
+/* Deltas that jobs have put off, as far as this job may go. What it puts off itself is left for the next one. */
+static void run_chain(struct work *w)
+{
+    assert(w->op_first == NULL && w->delta_first == NULL);
+    struct dbkey prefix;
+    struct scan c;
+    dbkey_start(&prefix, FAMILY_SWEEP);
+    dbkey_add_be(&prefix, SWEEP_CHAIN, 1);
+    scan_open(&c, w, &prefix, &prefix, UP);
+    while (w->fault == ERR_OK && w->chain_left > 0 && scan_next(&c))
+        go_on(w, c.key, c.value);
+    scan_close(&c);
+}
+
 void sweep_run(struct work *w)
 {
     struct pass p;
     struct buf cursor = {0};
-    if (!w->sweeping)
-        return;
-    while (w->fault == ERR_OK && first_sweep(w, &p, &cursor)) {
-        if (w->sweep_left == 0) {
-            w->more = true;
+    while (w->sweeping && w->fault == ERR_OK && first_sweep(w, &p, &cursor)) {
+        w->more = w->sweep_left == 0 || w->chain_left == 0;
+        if (w->more)
             break;
-        }
-        run(&p, buf_view(&cursor));
+        if (p.type == SWEEP_CHAIN)
+            run_chain(w);
+        else
+            run(&p, buf_view(&cursor));
         buf_reset(&cursor);
     }
     buf_close(&cursor);

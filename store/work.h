@@ -84,6 +84,7 @@ struct work_delta {
     struct key author;
     struct delta_row row;
     bool was_in_set, fresh, dirty, queued;
+    bool put_off;             /* its flag *in the set* is not what it will be, a sweep's row says so */
     struct work_delta *next_queued;
     size_t op_count;          /* 0 until the ops are loaded */
     struct work_op **ops;
@@ -128,6 +129,7 @@ struct work {
     struct kv_batch step;     /* for one overlay write */
     struct buf scratch, row;
     size_t sweep_left;        /* deltas or entries that sweeps may still visit in this job */
+    size_t chain_left;        /* of STORE_CHAIN_MAX */
     bool sweeping;            /* there is, or may be, a sweep to run */
     bool more;                /* sweeps are left over */
 };
@@ -190,6 +192,8 @@ void merge_body(struct work *w, struct work_op *x, struct bytes body);
 /* Brings everything that is queued to rest. */
 void merge_settle(struct work *w);
 void merge_set_direct(struct work *w, struct work_delta *d, bool direct);
+/* Looks again whether the delta belongs to the set. */
+void merge_again(struct work *w, struct work_delta *d);
 /* Judges again whether the op is eligible and carries ancestry. */
 void merge_judge(struct work *w, struct work_op *x);
 void merge_queue(struct work *w, struct work_op *x);
@@ -212,9 +216,11 @@ enum sweep {
     SWEEP_AUTHOR = 1,   /* every delta of one key                              */
     SWEEP_EVERYONE = 2, /* the deltas whose own right changed                  */
     SWEEP_ENTRIES = 3,  /* the entries that are now hidden, or no longer       */
-    SWEEP_SHOW = 4      /* every entry, to be shown by the tables of this build */
+    SWEEP_SHOW = 4,     /* every entry, to be shown by the tables of this build */
+    SWEEP_CHAIN = 5     /* single deltas that enter or leave the set, put off for the next job */
 };
 void sweep_add(struct work *w, enum sweep type, const struct key *key); /* key NULL but for SWEEP_AUTHOR */
+void sweep_put_off(struct work *w, const struct work_delta *d); /* SWEEP_CHAIN */
 void sweep_run(struct work *w);
 SOUK_MUST_USE enum err sweep_pending(const struct store *s, enum sweep type, bool *pending); /* is its row there? */
 /* In the charter `admission` is merged over the founder's own standing puts alone (see MODEL 6). Puts that version in

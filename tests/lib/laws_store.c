@@ -56,23 +56,33 @@ static void run_close(struct run *r)
     setindex_free(r->reported);
 }
 
-/* One group commit of n bundles. */
-static bool commit(struct run *r, const size_t *which, size_t n, char why[WHY_MAX])
+static bool one_job(struct run *r, struct store_in *in, size_t n, bool *more, char why[WHY_MAX])
 {
-    struct store_in in[OFFERS_MAX];
     struct store_job job = {.now_ms = 1000, .rng = &r->rng, .in_count = n, .in = in};
-    memset(in, 0, sizeof in);
-    for (size_t i = 0; i < n; i++)
-        in[i].bundle = buf_view(&r->c->bundle[which[i]]);
     enum err e = store_apply(r->store, &job);
     bool ok = e == ERR_OK || no(why, "store_apply: %s", err_text(e));
-    for (size_t i = 0; i < n; i++)
-        r->refused[which[i]] = in[i].verdict == VERDICT_REFUSED || in[i].verdict == VERDICT_DEFERRED;
     for (size_t i = 0; i < job.removed_count && ok; i++)
         ok = setindex_remove(r->reported, &job.removed[i]) || no(why, "reported as removed, and was not in the set");
     for (size_t i = 0; i < job.added_count && ok; i++)
         ok = setindex_insert(r->reported, &job.added[i]) || no(why, "reported as added, and was in the set");
+    *more = job.more;
     store_job_close(&job);
+    return ok;
+}
+
+/* One group commit of n bundles. */
+static bool commit(struct run *r, const size_t *which, size_t n, char why[WHY_MAX])
+{
+    struct store_in in[OFFERS_MAX];
+    bool more = false;
+    memset(in, 0, sizeof in);
+    for (size_t i = 0; i < n; i++)
+        in[i].bundle = buf_view(&r->c->bundle[which[i]]);
+    bool ok = one_job(r, in, n, &more, why);
+    for (size_t i = 0; i < n; i++)
+        r->refused[which[i]] = in[i].verdict == VERDICT_REFUSED || in[i].verdict == VERDICT_DEFERRED;
+    while (ok && more)
+        ok = one_job(r, NULL, 0, &more, why);
     return ok;
 }
 

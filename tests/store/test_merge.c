@@ -4,6 +4,7 @@
 #include "crdt/alloc.h"
 #include "tests/lib/each_backend.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,4 +182,108 @@ EACH_BACKEND(a_conflict_is_reported_until_the_next_write)
     buf_close(&one);
     buf_close(&two);
     buf_close(&body);
+}
+
+/* ---- a long chain that turns valid at once ---- */
+
+enum { CHAIN = 200, CHAIN_OPS = 32 };
+
+/* Deltas of a stranger, each with an op in the same entries that names the one before; the founder's delta names the last. */
+struct chain {
+    struct gen_author stranger;
+    struct buf bundles[CHAIN + 1];
+};
+
+static void make_chain(const struct test_store *t, struct chain *c)
+{
+    char names[CHAIN_OPS][8];
+    struct id parents[CHAIN_OPS];
+    uint64_t time = hlc_from_ms(t->now_ms) - 2 * CHAIN;
+    *c = (struct chain){.bundles = {{0}}};
+    gen_author(&c->stranger, 9);
+    for (size_t i = 0; i < CHAIN; i++) {
+        struct gen_op ops[CHAIN_OPS];
+        struct buf body = {0};
+        gen_body_text(&body, "description", time + i, "chained");
+        for (size_t k = 0; k < CHAIN_OPS; k++) {
+            snprintf(names[k], sizeof names[k], "m%zu", k);
+            ops[k] = (struct gen_op){.verb = VERB_PUT, .name = names[k], .body = buf_view(&body), .parent_count = i > 0,
+                                     .parents = &parents[k]};
+        }
+        struct gen_delta d = {.mesh = &t->mesh, .author = &c->stranger, .time = time + i, .op_count = CHAIN_OPS, .ops = ops};
+        struct id delta;
+        gen_bundle(&c->bundles[i], &d, &delta);
+        for (size_t k = 0; k < CHAIN_OPS; k++)
+            op_id(&parents[k], &delta, k);
+        buf_close(&body);
+    }
+    struct gen_op name = {.verb = VERB_PUT, .owner = &c->stranger.key, .name = "m3", .parent_count = 1, .parents = &parents[3]};
+    test_put_bundle(t, &c->bundles[CHAIN], &t->founder, time + CHAIN, name);
+}
+
+static void free_chain(struct chain *c)
+{
+    for (size_t i = 0; i <= CHAIN; i++)
+        buf_close(&c->bundles[i]);
+}
+
+/* One job; returns how many deltas entered the set. */
+static size_t entered(struct test_store *t, struct bytes bundle, bool *more)
+{
+    struct store_in in = {.bundle = bundle};
+    struct store_job job = {.now_ms = t->now_ms, .rng = &t->rng, .in_count = bundle.n > 0, .in = &in};
+    cr_assert_eq(store_apply(t->store, &job), ERR_OK);
+    size_t n = job.added_count;
+    cr_assert_eq(job.removed_count, 0);
+    *more = job.more;
+    store_job_close(&job);
+    return n;
+}
+
+EACH_BACKEND(a_long_chain_enters_in_bounded_jobs_whatever_happens_between_them)
+{
+    struct chain c;
+    struct store_stats stats;
+    struct author founder;
+    struct store_write w;
+    bool more;
+    size_t jobs = 1;
+    make_chain(t, &c);
+    for (size_t i = 0; i < CHAIN; i++)
+        cr_assert_eq(test_apply(t, buf_view(&c.bundles[i])), VERDICT_ASIDE);
+    size_t in = entered(t, buf_view(&c.bundles[CHAIN]), &more);
+    cr_assert(more && in > 1 && in < CHAIN, "%zu", in);
+    store_stats(t->store, &stats);
+    cr_assert_eq(stats.deltas, in);
+    cr_assert_eq(stats.aside, CHAIN + 1 - in, "what is put off is aside still");
+    test_store_again(t); /* as after a crash: only rows are left of it */
+    test_author(&founder, 1);
+    cr_assert_eq(test_put(t, &founder, "meanwhile", "description", "shown at once", &w), ERR_OK);
+    cr_assert(test_shows(t, &w.entry, "shown at once"));
+    for (more = true; more; jobs++)
+        cr_assert_leq(entered(t, (struct bytes){NULL, 0}, &more) * (2 * CHAIN_OPS), STORE_CHAIN_MAX + 2 * CHAIN_OPS);
+    cr_assert_gt(jobs, 2);
+    store_stats(t->store, &stats);
+    cr_assert_eq(stats.aside, 0);
+    cr_assert_eq(stats.deltas, CHAIN + 2);
+    test_expect_sound(t);
+    free_chain(&c);
+}
+
+/* The same set in the other order, in which nothing waits for anything: the same digest and state. */
+EACH_BACKEND(a_long_chain_ends_where_short_ones_do)
+{
+    struct chain c;
+    struct test_store other;
+    make_chain(t, &c);
+    for (size_t i = 0; i <= CHAIN; i++)
+        test_apply(t, buf_view(&c.bundles[i]));
+    test_store_open(&other, t->backend);
+    for (size_t i = CHAIN + 1; i-- > 0;)
+        cr_assert_eq(test_apply(&other, buf_view(&c.bundles[i])), VERDICT_NEW);
+    struct id digest = test_digest(t), other_digest = test_digest(&other), state = test_state(t), other_state = test_state(&other);
+    cr_assert(id_eq(&digest, &other_digest));
+    cr_assert(id_eq(&state, &other_state));
+    test_store_close(&other);
+    free_chain(&c);
 }

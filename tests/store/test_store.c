@@ -59,7 +59,7 @@ EACH_BACKEND(a_store_belongs_to_one_mesh)
                               .mesh_name = bytes_str("another name")};
     cr_assert_eq(store_open(&other, t->kv, &c), ERR_MESH);
     struct kv_batch b = {0};
-    kv_batch_put(&b, bytes_str("Mformat"), bytes_of("\0\0\0\2", 4));
+    kv_batch_put(&b, bytes_str("Mformat"), bytes_of("\0\0\0\3", 4));
     cr_assert_eq(t->kv->ops->write(t->kv, &b), ERR_OK);
     kv_batch_close(&b);
     c = (struct store_config){.mesh = t->mesh};
@@ -73,8 +73,28 @@ EACH_BACKEND(a_store_belongs_to_one_mesh)
     cr_assert_eq(asked.writes, 0, "a newer store stays untouched");
     t->kv->ops = asked.real;
     store_open_fault(t->kv, ERR_VERSION, &why);
-    cr_assert_str_eq(buf_cstr(&why), "it has format version 2 and this program knows 1: use a newer souk; nothing was changed");
+    cr_assert_str_eq(buf_cstr(&why), "it has format version 3 and this program knows 2: use a newer souk; nothing was changed");
     buf_close(&why);
+}
+
+EACH_BACKEND(a_store_of_version_1_is_brought_up_to_date)
+{
+    struct author a;
+    struct store_write w;
+    struct buf row = {0};
+    struct kv_batch b = {0};
+    test_author(&a, 2);
+    test_open_mesh(t);
+    cr_assert_eq(test_put(t, &a, "x", "description", "of before", &w), ERR_OK);
+    kv_batch_put(&b, bytes_str("Mformat"), bytes_of("\0\0\0\1", 4));
+    cr_assert_eq(t->kv->ops->write(t->kv, &b), ERR_OK);
+    kv_batch_close(&b);
+    test_store_again(t);
+    cr_assert(test_shows(t, &w.entry, "of before"));
+    cr_assert_eq(t->kv->ops->get(t->kv, NULL, bytes_str("Mformat"), &row), ERR_OK);
+    cr_assert(bytes_eq(buf_view(&row), bytes_of("\0\0\0\2", 4)), "an older program refuses it from now on");
+    buf_close(&row);
+    test_expect_sound(t);
 }
 
 EACH_BACKEND(what_was_written_is_there_after_opening_again)
