@@ -83,6 +83,7 @@ static bool request_line(struct bytes line)
 
 static bool header_line(struct bytes line)
 {
+    assert(line.n > 0);
     size_t i = 0;
     while (i < line.n && chunk_token_char(line.p[i]))
         i++;
@@ -110,6 +111,7 @@ static enum http_step check_line(struct http *h, struct bytes line, bool first)
 
 static enum http_step too_long(struct http *h, size_t n)
 {
+    assert(h->lines <= n);
     if (h->lines == 0 && n > HTTP_URI_MAX + 32)
         return refuse(h, 414, "uri_too_long", "the request line is over 8 KiB; send a query as a body to .../search");
     if (h->lines != 0 && n - h->lines > HTTP_HEADERS_MAX)

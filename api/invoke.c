@@ -45,6 +45,7 @@ static bool read_seconds(struct bytes text, uint64_t *ms)
             part += unit * (uint64_t)(text.p[i] - '0');
         }
     *ms = 1000 * whole + part;
+    assert(part < 1000 && whole <= TIMEOUT_MAX_S);
     return i == text.n && *ms > 0;
 }
 

@@ -18,6 +18,7 @@ static enum err put_value(struct buf *out, const json_t *value, unsigned depth);
 static void put_text(struct buf *out, const char *text, size_t n)
 {
     static const char shorts[] = "btn\0fr"; /* of 8 to 13 */
+    assert(n == 0 || text != NULL);
     buf_put_u8(out, '"');
     for (size_t i = 0; i < n; i++) {
         uint8_t c = (uint8_t)text[i];
@@ -79,6 +80,7 @@ static enum err put_object(struct buf *out, const json_t *object, unsigned depth
 
 static enum err put_array(struct buf *out, const json_t *array, unsigned depth)
 {
+    assert(depth >= 1 && depth <= JCS_DEPTH_MAX);
     enum err e = ERR_OK;
     buf_put_u8(out, '[');
     for (size_t i = 0; i < json_array_size(array) && e == ERR_OK; i++) {
@@ -144,6 +146,7 @@ json_t *jcs_parse(struct bytes text, struct buf *why)
         return NULL;
     }
     enum err e = jcs_put(&canonical, root);
+    assert(e != ERR_OK || canonical.n > 0);
     buf_close(&canonical);
     if (e == ERR_OK)
         return root;

@@ -18,6 +18,7 @@ struct seq {
 
 static void next(struct buf *out, struct seq *s)
 {
+    assert(out->n > 0 && (s->more || out->p[out->n - 1] != ','));
     if (s->more)
         buf_put_u8(out, ',');
     s->more = true;
@@ -30,6 +31,7 @@ static void quote(struct buf *out, const char *text)
 
 static void member(struct buf *out, struct seq *s, const char *name)
 {
+    assert(name[0] != 0);
     next(out, s);
     quote(out, name);
     buf_put_u8(out, ':');
@@ -69,6 +71,7 @@ static void put_object(struct buf *out, const struct field_desc *fields);
 
 static void put_bounds(struct buf *out, const struct field_desc *d, const char *least, const char *most)
 {
+    assert(d->max == 0 || d->min <= d->max);
     if (d->min > 0)
         buf_printf(out, ",\"%s\":%llu", least, (unsigned long long)d->min);
     if (d->max > 0)
@@ -126,6 +129,7 @@ static void put_list(struct buf *out, const struct field_desc *d)
 {
     put_type(out, d, "array");
     put_bounds(out, d, "minItems", "maxItems");
+    assert(d->type != FIELD_OBJECT_LIST || d->fields != NULL);
     if (d->type == FIELD_STRING_LIST) {
         put_items(out, d);
         return;
@@ -140,6 +144,7 @@ static void put_list(struct buf *out, const struct field_desc *d)
 
 static void put_map(struct buf *out, const struct field_desc *d)
 {
+    assert(d->type == FIELD_STRING_MAP || (d->type == FIELD_OBJECT_MAP && d->fields != NULL));
     put_type(out, d, "object");
     put_bounds(out, d, "minProperties", "maxProperties");
     buf_put_str(out, ",\"additionalProperties\":{");
@@ -208,6 +213,7 @@ static void put_shape(struct buf *out, const struct field_desc *d)
 
 static void put_field(struct buf *out, const struct field_desc *d)
 {
+    assert(d->name != NULL && d->about != NULL);
     buf_put_str(out, "{");
     put_shape(out, d);
     if (d->about != NULL && d->about[0] != 0) {
@@ -224,6 +230,7 @@ static void put_field(struct buf *out, const struct field_desc *d)
 static void put_object(struct buf *out, const struct field_desc *fields)
 {
     struct seq s = {false}, r = {false};
+    assert(fields != NULL);
     buf_put_str(out, "\"type\":\"object\",\"properties\":{");
     for (const struct field_desc *d = fields; d->name != NULL; d++) {
         member(out, &s, d->name);
@@ -338,6 +345,7 @@ static void put_parameter(struct buf *out, struct seq *s, const char *where, con
 {
     next(out, s);
     bool path = strcmp(where, "path") == 0;
+    assert(path || strcmp(where, "query") == 0 || strcmp(where, "header") == 0);
     buf_printf(out, "{\"name\":\"%s\",\"in\":\"%s\",\"required\":%s,\"description\":\"%s\",\"schema\":%s}", name, where,
                path ? "true" : "false", about,
                strcmp(name, "limit") == 0 ? "{\"type\":\"integer\",\"minimum\":1,\"default\":30}" : TEXT);

@@ -14,6 +14,7 @@ static void on_delta_put(struct exchange *x)
     if (answer_error(x))
         return;
     id_hex(path + strlen(path), &x->call.id_out);
+    assert(x->call.out.n > 0);
     answer_send(x, &(struct answer){.status = x->call.created ? 201 : 200,
                                     .type = TYPE_JSON,
                                     .body = buf_view(&x->call.out),
@@ -69,6 +70,7 @@ void handle_receipt(struct exchange *x)
 
 static void answer_health(struct exchange *x, int status, const char *text, const char *json)
 {
+    assert(status == 200 || status == 503);
     bool as_json = accepts(x, TYPE_JSON);
     answer_send(x, &(struct answer){.status = status,
                                     .type = as_json ? TYPE_JSON : TYPE_TEXT,

@@ -21,6 +21,7 @@ static void method_of(char out[METHOD_SIZE], const struct key *key)
     size_t start = strlen("did:key:");
     did_key(out, key);
     size_t n = strlen(out);
+    assert(n > start && 2 * n < METHOD_SIZE);
     out[n] = '#';
     memcpy(out + n + 1, out + start, n - start);
     out[n + 1 + n - start] = 0;
@@ -29,6 +30,7 @@ static void method_of(char out[METHOD_SIZE], const struct key *key)
 /* SHA-256 of the canonical form of an object without one of its members. */
 static enum err hash_without(uint8_t out[HALF], const json_t *object, const char *member)
 {
+    assert(json_is_object(object));
     struct buf text = {0};
     json_t *copy = json_copy((json_t *)(uintptr_t)object);
     (void)json_object_del(copy, member);
@@ -57,6 +59,7 @@ enum err proof_add(json_t *document, const struct proof_signer *signer)
     json_t *proof = json_pack("{s:s s:s s:s s:s s:s}", "type", "DataIntegrityProof", "cryptosuite", SUITE, "created",
                               signer->created, "verificationMethod", method, "proofPurpose", "assertionMethod");
     (void)json_object_set_new(proof, "@context", json_deep_copy(context));
+    assert(proof != NULL && signer->created[0] != 0);
     enum err e = proof_hash(hash, document, proof);
     if (e != ERR_OK) {
         json_decref(proof);

@@ -116,6 +116,7 @@ void mp_put_map(struct buf *b, size_t n)
 
 void mp_fail(struct mp_reader *r)
 {
+    assert(r->p <= r->end);
     r->bad = true;
     r->p = r->end;
 }
@@ -138,6 +139,7 @@ static uint8_t lead(struct mp_reader *r)
 /* An unsigned number of `width` bytes that no shorter header could carry: at least `min`. */
 static uint64_t wide(struct mp_reader *r, unsigned width, uint64_t min)
 {
+    assert(width >= 1 && width <= 8 && r->p <= r->end);
     if (left(r) < width) {
         mp_fail(r);
         return 0;
@@ -155,6 +157,7 @@ static uint64_t wide(struct mp_reader *r, unsigned width, uint64_t min)
 
 static struct bytes view(struct mp_reader *r, size_t n)
 {
+    assert(!r->bad || r->p == r->end);
     if (r->bad || left(r) < n) {
         mp_fail(r);
         return (struct bytes){0};
@@ -320,6 +323,7 @@ struct bytes mp_bin(struct mp_reader *r)
 
 void mp_bin_exact(struct mp_reader *r, void *out, size_t n)
 {
+    assert(out != NULL && n > 0);
     struct bytes x = mp_bin(r);
     if (r->bad || x.n != n) {
         mp_fail(r);
@@ -332,6 +336,7 @@ void mp_bin_exact(struct mp_reader *r, void *out, size_t n)
 /* A count whose items take at least `item` bytes each. */
 static size_t bounded(struct mp_reader *r, uint64_t count, size_t item)
 {
+    assert(item > 0 && r->p <= r->end);
     if (r->bad || count > left(r) / item) {
         mp_fail(r);
         return 0;

@@ -104,6 +104,7 @@ static void put_int(struct buf *out, int64_t v)
 static void put_base64(struct buf *out, struct bytes raw)
 {
     size_t size = sodium_base64_encoded_len(raw.n, sodium_base64_VARIANT_ORIGINAL);
+    assert(size > 0 && (size - 1) % 4 == 0);
     buf_put_u8(out, '"');
     (void)sodium_bin2base64((char *)buf_grow(out, size), size, raw.p, raw.n, sodium_base64_VARIANT_ORIGINAL);
     out->n += size - 1;

@@ -25,6 +25,7 @@ struct check {
 
 static size_t pointer_key(char *out, size_t size, struct bytes key)
 {
+    assert(out != NULL && (key.n == 0 || key.p != NULL));
     size_t n = 0;
     for (size_t i = 0; i < key.n && n + 2 < size; i++) {
         uint8_t c = key.p[i];
@@ -39,6 +40,7 @@ static size_t pointer_key(char *out, size_t size, struct bytes key)
 
 static size_t pointer_put(char *out, size_t size, const struct check *c, const struct path *at)
 {
+    assert(size > 2 && c->root != NULL);
     if (at == NULL) {
         int n = snprintf(out, size, "%s", c->root);
         return (size_t)n < size ? (size_t)n : size - 1;
@@ -60,6 +62,7 @@ __attribute__((format(printf, 3, 4))) static void fault(struct check *c, const s
     if (c->faults == NULL)
         return;
     pointer[pointer_put(pointer, sizeof pointer, c, at)] = 0;
+    assert(strlen(pointer) < sizeof pointer);
     va_list args;
     va_start(args, format);
     (void)vsnprintf(detail, sizeof detail, format, args);
@@ -75,6 +78,7 @@ static struct shown show(struct bytes s)
 {
     struct shown out;
     size_t n = s.n <= 40 ? s.n : 37;
+    assert(s.n == 0 || s.p != NULL);
     while (n < s.n && n > 0 && (s.p[n] & 0xc0) == 0x80)
         n--;
     (void)snprintf(out.text, sizeof out.text, "\"%.*s%s\"", (int)n, n > 0 ? (const char *)s.p : "", n < s.n ? "..." : "");
@@ -85,6 +89,7 @@ static const char *type_word(enum mp_type type)
 {
     static const char *const words[] = {"nothing", "null", "a boolean", "a number", "a number", "a number",
                                         "a string", "bytes", "a list", "an object"};
+    assert((size_t)type < sizeof words / sizeof *words);
     return words[type];
 }
 
@@ -102,6 +107,7 @@ static bool expect(struct check *c, const struct path *at, struct mp_reader *r, 
 
 static bool check_size(struct check *c, const struct path *at, const struct field_desc *d, struct bytes s)
 {
+    assert(d->min <= d->max);
     bool chars = (d->flags & FIELD_CHARS) != 0;
     uint64_t n = chars ? utf8_count(s) : s.n;
     const char *unit = chars ? "characters" : "bytes";
@@ -182,6 +188,7 @@ static void check_int(struct check *c, const struct path *at, struct mp_reader *
 
 static bool in_values(const struct field_desc *d, struct bytes s)
 {
+    assert(d->values != NULL && d->values[0] != NULL);
     for (const char *const *v = d->values; *v != NULL; v++)
         if (bytes_eq(bytes_str(*v), s))
             return true;
@@ -195,6 +202,7 @@ static void list_values(char out[100], const struct field_desc *d)
     out[0] = 0;
     for (const char *const *v = d->values; *v != NULL && n + strlen(*v) + 8 < 100; v++)
         n += (size_t)snprintf(out + n, 100 - n, "%s%s", n == 0 ? "" : v[1] == NULL ? " or " : ", ", *v);
+    assert(n < 100);
 }
 
 static void check_enum(struct check *c, const struct path *at, const struct field_desc *d, struct mp_reader *r)
@@ -228,6 +236,7 @@ static size_t check_count(struct check *c, const struct path *at, const struct f
 {
     struct mp_reader peek = *r;
     bool map = mp_peek(r) == MP_MAP;
+    assert(map || mp_peek(r) == MP_ARRAY);
     size_t n = map ? mp_map(&peek) : mp_array(&peek);
     if (n > d->max) {
         fault(c, at, "has %zu %s, at most %" PRIu64 " are allowed", n, map ? "members" : "items", d->max);
@@ -271,6 +280,7 @@ static void check_units(struct check *c, const struct path *at, struct bytes lis
             if (bytes_eq(seen[k], s))
                 fault(c, &item, "the unit %s has a price already: name each unit once", show(s).text);
         seen[count++] = s;
+        assert(count <= RECORD_LIST_MAX);
     }
 }
 

@@ -32,6 +32,7 @@ bool rule_has_control(struct bytes s)
 
 static bool starts(struct bytes s, const char *prefix)
 {
+    assert(prefix[0] != 0);
     size_t n = strlen(prefix);
     return s.n >= n && memcmp(s.p, prefix, n) == 0;
 }
@@ -54,6 +55,7 @@ bool rule_base64(struct bytes s)
     if (s.n % 4 != 0)
         return false;
     size_t pad = s.n > 0 && s.p[s.n - 1] == '=' ? s.p[s.n - 2] == '=' ? 2 : 1 : 0;
+    assert(pad <= 2 && (pad == 0 || s.n >= 4));
     for (size_t i = 0; i + pad < s.n; i++)
         if (!is_alnum(s.p[i]) && s.p[i] != '+' && s.p[i] != '/')
             return false;
@@ -82,6 +84,7 @@ bool rule_server_name(struct bytes s)
     if (slash == NULL)
         return false;
     size_t space = (size_t)(slash - s.p);
+    assert(space < s.n);
     if (space == 0 || space + 1 == s.n)
         return false;
     for (size_t i = 0; i < s.n; i++)

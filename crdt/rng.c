@@ -35,6 +35,7 @@ static void refill(struct rng *r)
 {
     static const uint8_t nonce[crypto_stream_chacha20_NONCEBYTES];
     memset(r->pool, 0, sizeof r->pool);
+    assert(r->left == 0);
     (void)crypto_stream_chacha20_xor_ic(r->pool, r->pool, sizeof r->pool, nonce, r->block, r->key);
     r->block += sizeof r->pool / 64;
     r->left = sizeof r->pool;
@@ -47,6 +48,7 @@ void rng_bytes(struct rng *r, void *out, size_t n)
         if (r->left == 0)
             refill(r);
         size_t take = n < r->left ? n : r->left;
+        assert(r->left <= sizeof r->pool);
         memcpy(p, r->pool + sizeof r->pool - r->left, take);
         r->left -= take;
         p += take;

@@ -33,6 +33,7 @@ static struct link_calls *calls_of(struct link *l)
 
 static bool list_has(const uint64_t *list, size_t count, uint64_t call)
 {
+    assert(count <= NET_CALLS_MAX);
     for (size_t i = 0; i < count; i++)
         if (list[i] == call)
             return true;
@@ -69,6 +70,7 @@ static bool unqueue(struct link_calls *c, uint64_t call, uint8_t side)
         }
         *at = m->next;
         cut = cut || m->at > 0;
+        assert(c->out_bytes >= m->bytes.n && m->at <= m->bytes.n);
         c->out_bytes -= m->bytes.n;
         message_free(m);
     }
@@ -106,6 +108,7 @@ uint64_t calls_idle_since(const struct link *l)
 
 static void send_part(struct net *n, struct link *l, uint64_t call, uint8_t flags, struct bytes part)
 {
+    assert(part.n <= NET_CALL_PART && (flags & ~FLAGS) == 0);
     struct buf body = {0};
     buf_put_be(&body, call, 8);
     buf_put_u8(&body, flags);
@@ -116,6 +119,7 @@ static void send_part(struct net *n, struct link *l, uint64_t call, uint8_t flag
 
 static void abandon(struct net *n, struct link *l, uint64_t call, uint8_t side)
 {
+    assert(side == 0 || side == FLAG_ANSWER);
     (void)unqueue(calls_of(l), call, side);
     send_part(n, l, call, (uint8_t)(side | FLAG_ABANDON), bytes_of(NULL, 0));
 }
@@ -126,6 +130,7 @@ void calls_pump(struct net *n, struct link *l)
         struct link_calls *c = l->calls;
         struct call_message *m = c->out;
         size_t left = m->bytes.n - m->at, take = left < NET_CALL_PART ? left : NET_CALL_PART;
+        assert(m->at <= m->bytes.n && c->out_bytes >= m->bytes.n);
         uint8_t flags = (uint8_t)(m->flags & (FLAG_ANSWER | FLAG_FINAL));
         struct bytes part = bytes_of(m->bytes.p + m->at, take);
         if (m->at == 0)
@@ -147,12 +152,14 @@ void calls_pump(struct net *n, struct link *l)
 
 static void queue_message(struct net *n, struct link *l, uint64_t call, uint8_t flags, struct bytes bytes)
 {
+    assert((flags & ~(FLAG_ANSWER | FLAG_FINAL)) == 0);
     struct link_calls *c = calls_of(l);
     struct call_message *m = mem_zalloc(sizeof *m);
     m->call = call;
     m->flags = flags;
     buf_put_bytes(&m->bytes, bytes);
     c->out_bytes += bytes.n;
+    assert(c->out_bytes <= NET_CALL_BYTES_MAX && *c->out_end == NULL);
     *c->out_end = m;
     c->out_end = &m->next;
     calls_pump(n, l);
@@ -273,6 +280,7 @@ static void deliver(struct net *n, struct link *l, uint8_t flags)
             (void)list_take(c->asked, &c->asked_count, c->in_call);
     } else {
         a.kind = NET_CALLED;
+        assert(c->asking_count < NET_CALLS_MAX);
         c->asking[c->asking_count++] = c->in_call;
     }
     net_act_bytes(n, &a, &c->in);
@@ -281,6 +289,7 @@ static void deliver(struct net *n, struct link *l, uint8_t flags)
 /* A question is taken if there is room for it; else it is refused and its bytes are dropped as they come. */
 static void begin(struct net *n, struct link *l, uint64_t call, bool is_answer)
 {
+    assert(!l->calls->receiving);
     struct link_calls *c = l->calls;
     c->receiving = true;
     c->dropping = false;

@@ -77,6 +77,7 @@ static void proof_id(struct id *out, const struct id *mesh, enum noise_role role
 
 static void put_proof(const struct conn *c, struct buf *out)
 {
+    assert(c->state != CONN_CLOSED && c->state != CONN_UP);
     struct id what;
     uint8_t sig[SIG_BYTES];
     proof_id(&what, &c->self->mesh, c->role, c->noise.static_public);
@@ -109,6 +110,7 @@ static void put_greeting(const struct conn *c, struct buf *out)
 
 static bool write_message(struct conn *c, const struct buf *payload)
 {
+    assert(!c->in.sealed && payload->n <= 2 + PROOF_BYTES);
     struct buf message = {0};
     bool good = noise_write(&c->noise, buf_view(payload), &message);
     if (good)
@@ -121,6 +123,7 @@ static bool write_message(struct conn *c, const struct buf *payload)
 
 void conn_init(struct conn *c, const struct conn_identity *self, enum noise_role role, const uint8_t ephemeral[32])
 {
+    assert(self->version_min <= self->version_max && self->version_max <= UINT16_MAX);
     uint8_t prologue[6 + ID_BYTES];
     memset(c, 0, sizeof *c);
     c->self = self;
@@ -183,6 +186,7 @@ static bool judge_greeting(struct conn *c, const uint8_t *greeting)
         return false;
     }
     c->version = (uint16_t)(max < c->self->version_max ? max : c->self->version_max);
+    assert(c->version >= c->self->version_min && c->version >= min);
     return true;
 }
 
@@ -241,6 +245,7 @@ static bool read_refusal(struct conn *c, struct bytes record)
 
 static void read_handshake(struct conn *c, struct bytes record)
 {
+    assert(c->state == CONN_WAIT_1 || c->state == CONN_WAIT_2 || c->state == CONN_WAIT_3);
     struct buf payload = {0};
     if (read_refusal(c, record))
         return;
@@ -278,6 +283,7 @@ void conn_accept(struct conn *c)
 static enum conn_result read_message(struct conn *c, struct bytes bytes, struct wire_message *message)
 {
     const struct wire_desc *d = wire_desc(bytes.p[0]);
+    assert(c->in.sealed && bytes.n > 0);
     unsigned now = c->state == CONN_HELLO ? WIRE_AT_HELLO : WIRE_AT_UP;
     if (d == NULL || (d->when & now) == 0) {
         fail(c, REASON_PROTOCOL, "message type %u (%s) does not belong %s HELLO", bytes.p[0], d != NULL ? d->name : "unknown",
@@ -331,6 +337,7 @@ enum conn_result conn_next(struct conn *c, struct wire_message *message)
 
 void conn_up(struct conn *c)
 {
+    assert(c->in.sealed && c->version != 0);
     move(c, CONN_UP);
 }
 

@@ -12,6 +12,7 @@
 
 static size_t waiting(const struct net *n)
 {
+    assert((n->late.n + n->again.n) % sizeof(struct late) == 0);
     return (n->late.n + n->again.n) / sizeof(struct late);
 }
 

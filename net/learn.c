@@ -78,6 +78,7 @@ static void name_group(const char *addr, char out[NET_GROUP_TEXT])
         from--;
     }
     (void)snprintf(out, NET_GROUP_TEXT, "%.*s", (int)(n - from), addr + from);
+    assert(from <= n && n - from < NET_GROUP_TEXT);
     for (char *p = out; *p != 0; p++)
         if (*p >= 'A' && *p <= 'Z')
             *p = (char)(*p | 0x20);
@@ -99,6 +100,7 @@ void addr_group(const char *addr, char out[NET_GROUP_TEXT])
 
 bool peer_proven(const struct peer *p)
 {
+    assert(p->score <= NET_SCORE_MAX);
     return p->pinned || p->score >= NET_PROVEN_SCORE;
 }
 
@@ -282,6 +284,7 @@ static bool wanted(struct net *n, const struct link *from, const char *addr, boo
 
 static struct peer *learn(struct net *n, const struct link *from, const struct key *key, const char *addr)
 {
+    assert(from->peer != NULL && !key_eq(key, &n->self.key));
     /* A private network is one administration: its addresses say nothing about diversity to those who are in it. */
     bool sure = peer_proven(from->peer) || (addr_private(addr) && addr_private(from->addr));
     struct peer *p = wanted(n, from, addr, sure) ? book_add(n) : NULL;
@@ -298,6 +301,7 @@ static struct peer *learn(struct net *n, const struct link *from, const struct k
 
 void book_learn(struct net *n, const struct link *from, const struct key *key, const char *addr)
 {
+    assert(addr[0] != 0 && strlen(addr) < NET_ADDR_MAX);
     enum addr_kind kind = addr_classify(addr);
     if (key_eq(key, &n->self.key) || (kind != ADDR_PLAIN && !(kind == ADDR_LOOPBACK && from->local)))
         return;

@@ -55,6 +55,7 @@ static void grow(struct recent *r)
     struct recent old = *r;
     size_t slots = old.buckets * RECENT_WAYS;
     r->buckets = old.buckets == 0 ? RECENT_FIRST : 2 * old.buckets;
+    assert(r->buckets <= RECENT_BUCKETS && old.count <= slots);
     r->count = 0;
     r->slot = mem_calloc(r->buckets * RECENT_WAYS, sizeof *r->slot);
     r->next = mem_calloc(r->buckets, sizeof *r->next);

@@ -19,6 +19,7 @@ static void add_256(uint8_t sum[32], const struct id *id)
 
 static void published(const struct recon_config *c, const struct recon_range *range, struct buf *scratch, uint8_t *out)
 {
+    assert(range->from <= range->to && range->to <= setindex_count(c->set));
     uint8_t sum[32] = {0}, hash[crypto_hash_sha256_BYTES];
     struct item items[RECON_CHUNK];
     for (size_t at = range->from; at < range->to;) {
@@ -44,6 +45,7 @@ static void keyed_init(struct hasher *h, const struct recon_config *c, const cha
 
 static void keyed_end(struct hasher *h, const struct recon_range *range, uint8_t *out)
 {
+    assert(range->from <= range->to);
     struct id hash;
     const struct recon_bound *bounds[] = {&range->lower, &range->upper};
     hash_u64(h, range->to - range->from);
@@ -74,6 +76,7 @@ static size_t of_items(const struct recon_config *c, const struct recon_range *r
 {
     struct hasher h;
     struct item items[RECON_CHUNK];
+    assert(range->to <= setindex_count(c->set));
     keyed_init(&h, c, "souk/audit/1");
     for (size_t at = range->from; at < range->to;) {
         size_t n = range->to - at < RECON_CHUNK ? range->to - at : RECON_CHUNK;

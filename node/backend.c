@@ -18,6 +18,7 @@ struct backend *backend_new(struct node *node, struct store *store, const struct
 {
     struct backend *b = mem_zalloc(sizeof *b);
     b->node = node;
+    assert(node != NULL && store != NULL && hooks->author_at != NULL);
     b->store = store;
     b->config = *config;
     b->hooks = *hooks;

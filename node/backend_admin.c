@@ -121,6 +121,7 @@ struct findings {
 static void put_finding(void *ctx, const struct verify_finding *f)
 {
     struct findings *list = ctx;
+    assert(f->ok == (f->detail[0] == 0));
     char hex[ID_HEX_SIZE];
     if (list->count++ >= FINDINGS_MAX)
         return;

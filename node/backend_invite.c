@@ -28,6 +28,7 @@ static uint64_t clock_s(const struct backend *b)
 
 static bool add_address(struct backend *b, struct invitation *in, const char *address)
 {
+    assert(in->address_count <= INVITE_ADDRESSES_MAX);
     char host[256], hex[ID_HEX_SIZE], *out = in->addresses[in->address_count];
     unsigned port = 0;
     if (in->address_count == INVITE_ADDRESSES_MAX || !config_split_address(bytes_str(address), host, sizeof host, &port) || port == 0)
@@ -69,6 +70,7 @@ static bool take_terms(struct api_call *call, const json_t *root, uint64_t now_s
         return false;
     }
     in->expires_s = now_s + (uint64_t)seconds;
+    assert(in->expires_s > now_s);
     role = role != NULL ? role : "member";
     if (!members_role_valid(call, role) || strcmp(role, "operator") == 0) {
         if (call->detail.n == 0)
@@ -85,6 +87,7 @@ static void answer_invitation(struct backend *b, struct api_call *call, const st
     char hex[ID_HEX_SIZE], time[25];
     rng_bytes(&b->rng, in->seed, sizeof in->seed);
     enum err e = invite_write(&text, in, author->secret);
+    assert(key_eq(&author->key, &in->inviter) && in->address_count > 0);
     sodium_memzero(in->seed, sizeof in->seed);
     if (e != ERR_OK) {
         backend_fail(call, e, "the mesh's name, the role and the addresses do not fit into one invitation: give fewer addresses");
@@ -129,6 +132,7 @@ void invite_make(struct backend *b, struct api_call *call)
 
 static void answer(struct backend *b, uint64_t conn, enum net_welcome welcome, const char *text)
 {
+    assert(text[0] != 0);
     struct node_stats stats;
     node_stats(b->node, &stats);
     struct node_event event = {.kind = NODE_NET,
@@ -216,6 +220,7 @@ static bool was_removed(const struct backend *b, const struct key *k)
 /* Signatures hold, and this node has the inviter's key: the mesh's own say. */
 static void judge_use(struct backend *b, uint64_t conn, const struct invitation *in, struct use *use)
 {
+    assert(b->redeeming_count <= BACKEND_REDEEMING_MAX && author_of_key(b, &in->inviter) != NULL);
     char text[160], time[25];
     struct standing inviter;
     struct redeeming *under_way = redeeming_of(b, &in->name);
@@ -316,6 +321,7 @@ static void sort_out(struct watch *watch)
     }
     free(watch->guests);
     watch->guests = gone;
+    assert(watch->too_many == 0 || watch->too_many < watch->count); /* who came first stays */
     watch->count = watch->too_many;
 }
 
@@ -330,6 +336,7 @@ static void watch_done(void *arg)
 {
     struct watch *watch = arg;
     struct backend *b = watch->backend;
+    assert(b->watching);
     struct mesh_of mesh;
     struct author *author = mesh_signer(b, "", POWER_OPERATOR, NULL);
     b->watching = false;

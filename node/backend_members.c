@@ -26,6 +26,7 @@ static bool has_power(struct backend *b, const struct author *a, enum power powe
 
 static struct author *first_with(struct backend *b, enum power power, bool (*fits)(const struct standing *s))
 {
+    assert(power == POWER_FOUNDER || power == POWER_OPERATOR);
     struct author *a;
     struct standing s;
     for (size_t i = 0; (a = b->hooks.author_at(b->hooks.ctx, i)) != NULL; i++)
@@ -84,6 +85,7 @@ struct author *author_of_key(struct backend *b, const struct key *key)
 struct mesh_run *mesh_run_begin(struct backend *b, struct api_call *call)
 {
     struct mesh_run *run = mem_zalloc(sizeof *run);
+    assert(call == NULL || call->out.n == 0);
     run->backend = b;
     run->call = call;
     run->waiter.mesh = run;
@@ -98,6 +100,7 @@ static void forget(struct mesh_run *run)
     struct mesh_run **at = &run->backend->runs;
     while (*at != run)
         at = &(*at)->next;
+    assert(*at == run && run->pending == 0);
     *at = run->next;
 }
 
@@ -127,6 +130,7 @@ static void release(struct mesh_run *run)
 
 void mesh_run_write(struct mesh_run *run, struct node_write *w)
 {
+    assert(run->pending > 0 && w->author != NULL && w->name.n > 0);
     w->ctx = &run->waiter;
     enum err e = node_write(run->backend->node, w);
     if (e == ERR_OK)
@@ -143,6 +147,7 @@ void mesh_run_end(struct mesh_run *run)
 void backend_mesh_result(struct waiter *w, const struct node_result *r)
 {
     struct mesh_run *run = w->mesh;
+    assert(run != NULL);
     if (run->err == ERR_OK)
         run->err = r->why;
     release(run);
@@ -156,6 +161,7 @@ static void add_text(struct field *fields, size_t *n, const char *name, struct b
 {
     mp_put_str(value, bytes_str(text));
     fields[(*n)++] = (struct field){.name = bytes_str(name), .value = buf_view(value)};
+    assert(*n <= MEMBER_FIELDS && (*n < 2 || bytes_cmp(fields[*n - 2].name, fields[*n - 1].name) < 0));
 }
 
 static void add_key(struct field *fields, size_t *n, const char *name, struct buf *value, const struct key *key)
@@ -172,6 +178,7 @@ void member_write(struct mesh_run *run, const struct member_change *m)
     char name[ID_HEX_SIZE];
     size_t n = 0;
     key_hex(name, m->key);
+    assert(m->author != NULL && m->mesh != NULL);
     if (m->invitation != NULL)
         add_key(fields, &n, "invitation", &values[n], m->invitation);
     if (m->removed != NULL) {
@@ -183,6 +190,7 @@ void member_write(struct mesh_run *run, const struct member_change *m)
         add_text(fields, &n, "role", &values[n], m->role);
     if (m->with != NULL)
         add_key(fields, &n, "with", &values[n], m->with);
+    assert(n <= MEMBER_FIELDS);
     struct node_write w = {.action = WRITE_PUT,
                            .kind = KIND_MEMBER,
                            .owner = m->mesh->founder,
@@ -196,6 +204,7 @@ void member_write(struct mesh_run *run, const struct member_change *m)
 
 static void state_operator(struct mesh_run *run, const struct member_change *m, enum write_action action)
 {
+    assert(action == WRITE_GRANT || action == WRITE_REVOKE);
     struct node_write w = {.action = action,
                            .kind = KIND_CHARTER,
                            .owner = m->mesh->founder,
@@ -226,6 +235,7 @@ static void admit_own(struct mesh_run *run, const struct mesh_of *mesh, struct a
 
 static void charter_write(struct mesh_run *run, const struct mesh_of *mesh, struct author *author, struct change change)
 {
+    assert(mesh->name[0] != 0 && change.field_count > 0);
     struct node_write w = {.action = WRITE_PUT,
                            .kind = KIND_CHARTER,
                            .owner = mesh->founder,
@@ -351,6 +361,7 @@ bool members_role_valid(struct api_call *call, const char *role)
 
 static enum err judge_admit(struct api_call *call, const struct standing *s, const char *role)
 {
+    assert(role != NULL && call->detail.n == 0);
     if (!members_role_valid(call, role))
         return ERR_INVALID;
     if (s->founder)
@@ -421,6 +432,7 @@ static bool collect(void *ctx, const struct member_row *m)
     if (key_eq(&m->key, a->operator) || (m->alone && !key_eq(&m->author, a->operator)))
         return true;
     a->keys = mem_realloc(a->keys, a->count + 1, sizeof *a->keys);
+    assert(a->keys != NULL && a->operator!= NULL);
     a->keys[a->count++] = m->key;
     return true;
 }
@@ -436,6 +448,7 @@ static void restate(struct mesh_run *run, const struct member_change *m, const s
 
 static void remove_one(struct mesh_run *run, struct member_change m, const struct key *key)
 {
+    assert(m.role == NULL && m.author != NULL); /* what else the entry says stays */
     m.key = key;
     m.removed = "yes";
     member_write(run, &m);

@@ -19,6 +19,7 @@ bool mesh_known(struct backend *b, struct mesh_of *out)
     if (known) {
         entry_id(&out->charter, KIND_CHARTER, &out->founder, buf_view(&name));
         memcpy(out->name, name.p, name.n);
+        assert(name.n > 0 && name.n < sizeof out->name);
         out->name[name.n] = '\0';
     }
     buf_close(&name);
@@ -35,6 +36,7 @@ static bool scan_key(struct bytes value, struct key *out)
 
 static bool scan_member(const struct id *entry, struct bytes json, struct member_row *m)
 {
+    assert(json.n > 2 && json.p[json.n - 1] == '}');
     struct bytes record = jsonscan_member(json, "member"), meta = jsonscan_member(json, "meta");
     *m = (struct member_row){.entry = *entry, .json = json};
     m->removed = bytes_eq(jsonscan_member(record, "removed"), bytes_str("true"));
@@ -56,6 +58,7 @@ static bool read_member(const struct backend *b, const struct id *entry, struct 
 
 enum err members_each(const struct backend *b, bool (*each)(void *ctx, const struct member_row *m), void *ctx)
 {
+    assert(each != NULL);
     struct store_scan *scan = store_scan_open(b->store, KIND_MEMBER, (struct bytes){0}, NULL);
     struct buf json = {0};
     struct member_row row;
@@ -108,6 +111,7 @@ static void put_key(struct buf *out, const char *before, const struct key *k)
 
 static void put_standing(struct backend *b, struct buf *out, const char *before, const struct key *k)
 {
+    assert(out->n > 0); /* it is a member or an item */
     buf_put_str(out, before);
     put_key(out, "{\"key\":", k);
     buf_printf(out, ",\"standing\":\"%s\"}", standing_word(b, k));
@@ -123,6 +127,7 @@ struct list {
 static bool put_operator(void *ctx, const struct grant *g)
 {
     struct list *list = ctx;
+    assert(list->out->n > 0);
     put_key(list->out, list->out->p[list->out->n - 1] == '[' ? "" : ",", &g->key);
     return true;
 }
@@ -168,7 +173,7 @@ static enum err put_charter(struct backend *b, struct api_call *call)
     struct buf *out = &call->out;
     struct mesh_of mesh;
     struct list list = {.backend = b, .out = out};
-    enum mesh_admission admission;
+    enum mesh_admission admission = MESH_NO_CHARTER;
     char hex[ID_HEX_SIZE];
     if (!mesh_known(b, &mesh)) {
         buf_put_str(&call->detail, "this node has not met its mesh yet, so it knows no founder; souk peer add connects it");
@@ -178,6 +183,7 @@ static enum err put_charter(struct backend *b, struct api_call *call)
     if (e == ERR_OK)
         e = members_each(b, count_member, &list);
     id_hex(hex, &b->config.mesh);
+    assert(e != ERR_OK || admission <= MESH_OPEN);
     buf_printf(out, "{\"mesh_id\":\"%s\",\"name\":", hex);
     json_put_string(out, bytes_str(mesh.name));
     put_key(out, ",\"founder\":", &mesh.founder);
@@ -206,6 +212,7 @@ static void charter_work(void *arg)
 static void charter_done(void *arg)
 {
     struct charter_job job = *(struct charter_job *)arg;
+    assert(job.err != ERR_OK || job.call->out.n > 0);
     free(arg);
     if (job.err == ERR_OK) {
         put_own_keys(job.backend, &job.call->out);
@@ -224,6 +231,7 @@ static void show_charter(struct backend *b, struct api_call *call)
 
 static void put_comma(struct buf *out)
 {
+    assert(out->n > 0);
     if (out->p[out->n - 1] == '}')
         buf_put_u8(out, ',');
 }
@@ -285,6 +293,7 @@ static enum err put_members(struct backend *b, struct api_call *call)
 
 bool backend_mesh(struct backend *b, struct api_call *call)
 {
+    assert(call->admin != NULL);
     static const struct {
         const char *verb;
         void (*run)(struct backend *b, struct api_call *call);

@@ -37,6 +37,7 @@ static struct net_peer_info *all_peers(struct backend *b, size_t *count)
     struct net_peer_info *peers = mem_calloc(PEERS_SHOWN_MAX, sizeof *peers);
     size_t n = net_peers(node_net(b->node), peers, PEERS_SHOWN_MAX);
     *count = n < PEERS_SHOWN_MAX ? n : PEERS_SHOWN_MAX;
+    assert(*count <= PEERS_SHOWN_MAX);
     return peers;
 }
 
@@ -70,6 +71,7 @@ static void put_scores(struct backend *b, struct buf *out, const struct net_peer
 
 static void put_trouble(struct backend *b, struct buf *out, const struct net_trouble *t)
 {
+    assert(t->code == NULL || t->last_ms >= t->since_ms);
     buf_put_str(out, ",\"trouble\":");
     if (t->code == NULL) {
         buf_put_str(out, "null");
@@ -137,6 +139,7 @@ void backend_put_reach(struct backend *b, struct buf *out)
     struct net_stranger list[NET_STRANGERS_KEPT];
     struct net_stats stats;
     size_t n = net_strangers(node_net(b->node), list, NET_STRANGERS_KEPT);
+    assert(b->now_ms >= b->config.started_ms);
     net_stats(node_net(b->node), &stats);
     buf_printf(out, "\"overlay\":%s,", stats.overlay ? "true" : "false");
     buf_printf(out, "\"uptime_s\":%llu,\"sessions_dialed\":%llu,\"sessions_accepted\":%llu,\"strangers\":[",
@@ -228,6 +231,7 @@ static const struct peer_family families[] = {
 
 static void put_family(struct buf *out, const struct peer_family *f, const struct net_peer_info *peers, size_t n)
 {
+    assert(n > 0 && n <= PEERS_SHOWN_MAX); /* no family without a sample */
     metrics_family(out, f->name, f->type, f->help);
     for (size_t i = 0; i < n; i++) {
         char id[ID_HEX_SIZE];

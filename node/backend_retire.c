@@ -18,6 +18,7 @@
 
 static void keep(struct retire *r, const struct node_write *w)
 {
+    assert(r->writes_end != NULL && *r->writes_end == NULL);
     struct queued_write *copy = queued_write_new(w);
     *r->writes_end = copy;
     r->writes_end = &copy->next;
@@ -66,6 +67,7 @@ void retire_failed(struct retire *r, struct bytes name)
 
 static void state_move(struct retire *r, const struct moved *m, uint64_t kind, struct bytes name)
 {
+    assert(r->from != NULL && !key_eq(&r->from->key, &r->to->key));
     struct buf value = {0};
     struct node_write w = write_of(r, r->from, kind, name);
     moved_put(&value, m, r->from->secret);
@@ -84,6 +86,7 @@ static void move_entry(struct retire *r, const struct kind_desc *kind, const str
     entry_id(&m.successor, kind->kind, &r->to->key, name);
     id_hex(hex, &m.successor);
     bool ours = store_get(r->backend->store, kind->kind, id, &info, &json) == ERR_OK && key_eq(&info.owner, &r->from->key);
+    assert(r->moved <= RETIRE_PORTION);
     buf_put_str(&json, "}}");
     struct bytes whole = buf_view(&json), meta = jsonscan_member(whole, "meta");
     if (!ours || jsonscan_is(jsonscan_member(meta, MOVED_FIELD), bytes_str(hex))) {
@@ -121,6 +124,7 @@ static void hand_in(struct retire *r)
 {
     for (size_t at = 0; at < r->bundles.n && r->run->err == ERR_OK;) {
         size_t n = (size_t)get_be(r->bundles.p + at, 8);
+        assert(n > 0 && at + 8 + n <= r->bundles.n);
         r->run->err = node_hand_in(r->backend->node, bytes_of(r->bundles.p + at + 8, n), &r->run->waiter);
         r->run->pending += r->run->err == ERR_OK;
         at += 8 + n;
@@ -131,6 +135,7 @@ void retire_done(void *arg)
 {
     struct retire *r = arg;
     struct mesh_run *run = r->run;
+    assert(run->pending > 0);
     run->err = r->err;
     while (r->writes != NULL) {
         struct queued_write *w = r->writes;

@@ -7,6 +7,7 @@
 #include "api/page.h"
 #include "crdt/alloc.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,7 @@ void backend_dashboard(struct backend *b, struct api_call *call)
 
 static bool put_check(struct buf *out, const char *name, bool ok, const char *detail)
 {
+    assert(out->n > 0 && detail != NULL);
     buf_printf(out, "%s{\"name\":\"%s\",\"ok\":%s,\"detail\":", out->p[out->n - 1] == '[' ? "" : ",", name,
                ok ? "true" : "false");
     json_put_string(out, bytes_str(detail));
@@ -131,6 +133,7 @@ static bool put_check(struct buf *out, const char *name, bool ok, const char *de
 
 void backend_ready(struct backend *b, struct api_call *call)
 {
+    assert(call->out.n == 0);
     struct buf checks = {0};
     struct net_stats net;
     enum err why;
@@ -177,6 +180,7 @@ static void metrics_node(struct backend *b, struct buf *out)
     struct node_stats n;
     enum err why;
     node_stats(b->node, &n);
+    assert(b->now_ms >= b->config.started_ms);
     metrics_counter(out, "souk_deltas_rejected_total", "Deltas refused for good.", n.rejected);
     metrics_counter(out, "souk_deltas_deferred_total", "Deltas put off because their time is ahead or the disk is not writable.", n.deferred);
     metrics_counter(out, "souk_commits_total", "Group commits.", n.jobs);

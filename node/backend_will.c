@@ -34,6 +34,7 @@ struct will {
 /* The put of one field, which names no parents: it stands beside whatever the entry will say then. */
 static void put_will_bundle(struct will *w, uint64_t kind, struct bytes name, const struct moved *m, struct buf *out)
 {
+    assert(name.n > 0 && out->n == 0 && !id_eq(&m->entry, &m->successor));
     struct buf value = {0}, body_bytes = {0}, encoded = {0};
     uint8_t sig[SIG_BYTES];
     moved_put(&value, m, w->from->secret);
@@ -62,10 +63,12 @@ static void put_base64(struct buf *out, struct bytes raw)
     size_t size = sodium_base64_ENCODED_LEN(raw.n, sodium_base64_VARIANT_ORIGINAL);
     (void)sodium_bin2base64((char *)buf_grow(out, size), size, raw.p, raw.n, sodium_base64_VARIANT_ORIGINAL);
     out->n += size - 1;
+    assert(size > 0 && size % 4 == 1);
 }
 
 static void will_entry(struct will *w, uint64_t kind, const struct id *id, struct bytes name)
 {
+    assert(w->count <= WILL_ENTRIES_MAX && !key_eq(&w->to, &w->from->key));
     struct entry_info info;
     struct buf bundle = {0};
     struct moved m = {.mesh = w->backend->config.mesh, .entry = *id};
@@ -105,6 +108,7 @@ static void will_work(void *arg)
 static void will_done(void *arg)
 {
     struct will w = *(struct will *)arg;
+    assert(w.count <= WILL_ENTRIES_MAX);
     free(arg);
     if (w.err == ERR_LIMIT)
         buf_printf(&w.call->detail, "the key owns more than %d entries, which is the most that a will covers", WILL_ENTRIES_MAX);
@@ -145,6 +149,7 @@ void will_make(struct backend *b, struct api_call *call)
 static bool read_will(const struct retire *r, const struct delta *d, const struct bundle *bundle, struct moved *m)
 {
     const struct op *op = d->ops;
+    assert(d->op_count >= 1 && r->to != NULL);
     struct body body;
     struct id successor;
     if (d->op_count != 1 || op->verb != VERB_PUT || !key_eq(&op->owner, &d->author) || bundle->body_count != 1 || op->parent_count > 0)
@@ -184,6 +189,7 @@ static void follow_delta(struct retire *r, struct bytes raw, const struct delta 
 
 static void follow_one(struct retire *r, const char *text)
 {
+    assert(r->err == ERR_OK && r->moved < RETIRE_PORTION);
     uint8_t raw[WILL_BUNDLE_MAX];
     size_t n = 0;
     struct bundle bundle = {0};

@@ -15,6 +15,7 @@ struct reader {
 
 static uint64_t take(struct reader *r, unsigned width)
 {
+    assert(width >= 1 && width <= 8 && r->p <= r->end);
     if (r->bad || (size_t)(r->end - r->p) < width) {
         r->bad = true;
         return 0;
@@ -60,6 +61,7 @@ static struct bytes take_text(struct reader *r)
 
 static struct bytes take_rest(struct reader *r)
 {
+    assert(r->p <= r->end);
     return take_bytes(r, (size_t)(r->end - r->p));
 }
 
@@ -71,6 +73,7 @@ static void put_text(struct buf *out, struct bytes text)
     struct bytes cut = bytes_of(text.p, n);
     if (!utf8_valid(cut))
         cut = bytes_str("(text that is not UTF-8)");
+    assert(cut.n <= CALL_TEXT_MAX);
     buf_put_be(out, cut.n, 2);
     buf_put_bytes(out, cut);
 }
@@ -125,6 +128,7 @@ enum err call_read_question(struct bytes in, struct call_question *out)
 
 static void put_result(struct buf *out, const struct call_answer *a)
 {
+    assert(a->media <= 3);
     buf_put_u8(out, a->status);
     buf_put_u8(out, a->media);
     buf_put_u8(out, a->started ? 1 : 0);
@@ -140,6 +144,7 @@ static void put_result(struct buf *out, const struct call_answer *a)
 
 void call_put_answer(struct buf *out, const struct call_answer *a)
 {
+    assert(a->reply >= CALL_PART && a->reply <= CALL_BLOB);
     buf_put_u8(out, (uint8_t)a->reply);
     switch (a->reply) {
     case CALL_PART:

@@ -21,10 +21,6 @@
 #define BATCH_BYTES (2u << 20)
 #define IN_FLIGHT   4
 
-struct place {
-    char where[32];
-};
-
 /* One request: filled, sent, answered, filled again. */
 struct batch {
     CURL *curl;
@@ -32,7 +28,7 @@ struct batch {
     bool sent;
     struct buf body, answer;
     size_t rows;
-    struct place places[BATCH_ROWS];
+    char where[BATCH_ROWS][32]; /* of each row: its place in the input, as in struct import_row */
 };
 
 struct job {
@@ -99,7 +95,7 @@ static void take_answer(struct job *j, struct batch *b)
         size_t n = (size_t)cli_int(row, "row");
         if (n >= b->rows)
             continue;
-        report(j, b->places[n].where, cli_text(row, "name"), cli_text(row, "pointer"), cli_text(row, "detail"));
+        report(j, b->where[n], cli_text(row, "name"), cli_text(row, "pointer"), cli_text(row, "detail"));
         j->refused += n != last;
         last = n;
     }
@@ -193,8 +189,7 @@ static void keep_row(struct job *j, const struct import_row *row)
     if (j->filling == NULL)
         j->filling = free_batch(j);
     struct batch *b = j->filling;
-    struct place *place = &b->places[b->rows++];
-    memcpy(place->where, row->where, sizeof place->where);
+    memcpy(b->where[b->rows++], row->where, sizeof b->where[0]);
     if (row->kind != NULL)
         put_row(&b->body, row);
     else

@@ -12,6 +12,7 @@
 
 static struct bytes trim(struct bytes s)
 {
+    assert(s.n == 0 || s.p != NULL);
     while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
         s.p++;
         s.n--;
@@ -106,6 +107,7 @@ bool config_peer_valid(struct bytes s)
 
 static bool choice_index(const char *const *choices, struct bytes s, uint64_t *out)
 {
+    assert(choices[0] != NULL);
     for (size_t i = 0; choices[i] != NULL; i++)
         if (bytes_eq(bytes_str(choices[i]), s)) {
             *out = i;
@@ -116,6 +118,7 @@ static bool choice_index(const char *const *choices, struct bytes s, uint64_t *o
 
 static bool value_valid(const struct config_desc *d, struct bytes s, uint64_t *number)
 {
+    assert(d->min <= d->max);
     char host[256];
     unsigned port;
     uint8_t id[32];
@@ -375,6 +378,7 @@ bool config_item(const struct config *c, enum config_key key, size_t i, char *ou
     if (p == NULL || *p == '\0')
         return false;
     size_t n = strcspn(p, " ");
+    assert(n > 0);
     if (n >= size)
         return false;
     memcpy(out, p, n);
@@ -391,6 +395,7 @@ void config_variable(enum config_key key, struct buf *out)
 
 void config_where(const struct config *c, enum config_key key, struct buf *out)
 {
+    assert(key < CONFIG_COUNT && (c->values[key].origin != CONFIG_FILE || c->values[key].line > 0));
     switch (c->values[key].origin) {
     case CONFIG_DEFAULT:
         buf_put_str(out, "default");

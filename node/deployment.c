@@ -40,6 +40,7 @@ struct reader {
 
 static bool fault(struct reader *r, const char *member, const char *what)
 {
+    assert(member[0] != 0 && what[0] != 0);
     buf_printf(r->why, "manifest: %s %s", member, what);
     return false;
 }
@@ -50,6 +51,7 @@ static bool known_members(struct reader *r)
 {
     const char *key;
     json_t *value;
+    assert(json_is_object(r->in));
     json_object_foreach((json_t *)(uintptr_t)r->in, key, value)
     {
         bool known = false;
@@ -100,6 +102,7 @@ static bool read_command(struct reader *r)
         bytes += strlen(text) + 1;
         r->d->argv[i] = text;
     }
+    assert(n <= SANDBOX_ARGS_MAX);
     if (bytes > SANDBOX_TEXT_MAX)
         return fault(r, "command", "is longer than 32768 bytes");
     r->d->argc = n;
@@ -126,6 +129,7 @@ static bool read_env(struct reader *r)
     }
     for (size_t i = 0; i < n; i++)
         r->d->env[i] = (const char *)r->d->arena.p + starts[i];
+    assert(n <= SANDBOX_ENV_MAX);
     r->d->env_count = n;
     return true;
 }
@@ -154,6 +158,7 @@ static bool read_mounts(struct reader *r)
         if (!read_mount(r, json_array_get(list, i), &r->d->mounts[i]))
             return false;
     r->d->mount_count = json_array_size(list);
+    assert(r->d->mount_count <= SANDBOX_MOUNTS_MAX);
     return true;
 }
 
@@ -162,6 +167,7 @@ static bool read_number(struct reader *r, const struct number *n, uint64_t *out)
     const json_t *from = n->group != NULL ? json_object_get(r->in, n->group) : r->in;
     const json_t *value = json_object_get(from, n->name);
     json_int_t v = json_integer_value(value);
+    assert(n->fallback >= n->least && n->fallback <= n->most);
     *out = n->fallback;
     if (value == NULL)
         return true;
@@ -192,6 +198,8 @@ static bool read_numbers(struct reader *r)
     d->parallel = (uint32_t)v[9];
     d->queue = (uint32_t)v[10];
     d->idle_ms = v[11] * 1000;
+    assert(d->limits.memory_bytes > 0 && d->limits.wall_ms > 0 && d->limits.tmp_bytes <= d->limits.memory_bytes);
+    assert(d->parallel >= 1 && d->queue >= 1 && d->workers <= DEPLOYMENT_WORKERS_MAX);
     return true;
 }
 
@@ -230,6 +238,7 @@ static bool read_frames(struct reader *r)
 static json_t *complete(const struct deployment *d, const json_t *in)
 {
     json_t *out = json_deep_copy(in), *limits = json_object_get(out, "limits");
+    assert(json_is_object(out));
     if (limits == NULL) {
         limits = json_object();
         (void)json_object_set_new(out, "limits", limits);
@@ -304,6 +313,7 @@ enum err deployment_input(enum sandbox_kind kind, const struct deployment_given 
                           struct bytes *text, struct buf *why)
 {
     struct bytes body = given->body;
+    assert(given->media <= GIVEN_BYTES && (body.n == 0 || body.p != NULL));
     *text = body;
     switch (kind) {
     case SANDBOX_JSON: {

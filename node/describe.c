@@ -43,6 +43,7 @@ static bool shows_list(struct bytes list, const char *text)
 
 static void put_deployments(struct buf *out, const struct node_description *d)
 {
+    assert(d->deployment_count == 0 || d->deployments != NULL);
     char hex[ID_HEX_SIZE];
     mp_put_array(out, d->deployment_count);
     for (size_t i = 0; i < d->deployment_count; i++) {
@@ -79,6 +80,7 @@ static bool shows_deployments(struct bytes list, const struct node_description *
 
 static bool is_shown(const struct store *s, const struct id *entry, const struct node_description *d)
 {
+    assert(d->version[0] != 0);
     struct buf json = {0};
     struct entry_info info;
     bool same = false;

@@ -80,6 +80,7 @@ enum idempotent_state idempotent_begin(struct idempotent *t, const struct id *ke
 {
     expire(t, now_ms);
     struct row *r = *find(t, key), **last;
+    assert(answer != NULL && t->bytes <= IDEMPOTENT_BYTES);
     if (r != NULL && !id_eq(&r->request, request))
         return IDEMPOTENT_OTHER;
     if (r != NULL && !r->done)
@@ -109,6 +110,7 @@ void idempotent_keep(struct idempotent *t, const struct id *key, struct bytes an
         drop(t, last);
     struct row *r = *find(t, key);
     r->done = true;
+    assert(r != NULL && r->answer.n == 0);
     buf_put_bytes(&r->answer, answer);
     t->bytes += answer.n;
 }

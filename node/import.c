@@ -99,6 +99,7 @@ uint64_t import_used(const struct import *m)
 static bool names_insert(struct names *t, const uint64_t hash[2])
 {
     size_t mask = t->size - 1, i = (size_t)hash[0] & mask;
+    assert(t->size > 0 && (t->size & mask) == 0 && t->count < t->size);
     while (t->slots[i][0] != 0 || t->slots[i][1] != 0) {
         if (t->slots[i][0] == hash[0] && t->slots[i][1] == hash[1])
             return false;
@@ -167,6 +168,7 @@ static void take_record(struct import *m, const json_t *record, struct import_ro
 
 static void take_tree(struct import *m, const json_t *tree, struct import_row *row)
 {
+    assert(tree != NULL && !m->cut_only);
     json_t *record = NULL;
     const struct cut_level *keys = m->cut.levels;
     bool keyed = m->format == IMPORT_MODELS_DEV && m->cut.row_depth == 3;
@@ -200,6 +202,7 @@ static void begin_row(struct import *m, struct import_row *row, size_t line)
     row->fields = NULL;
     row->line = line;
     row->row = ++m->row;
+    assert(line > 0);
     bool by_row = m->format != IMPORT_JSONL && line == 1;
     (void)snprintf(row->where, sizeof row->where, by_row ? "row %zu" : "line %zu", by_row ? row->row : line);
 }
@@ -250,6 +253,7 @@ static bool gather_line(struct import *m)
     else
         buf_put(&m->line, start, n);
     size_t taken = n + (end != NULL);
+    assert(taken <= left && m->line.n <= IMPORT_ROW_MAX);
     m->at += taken;
     m->used += taken;
     return end != NULL;
@@ -262,6 +266,7 @@ static bool next_line(struct import *m, struct import_row *row)
         if (!whole && (!m->ended || (m->line.n == 0 && !m->line_over)))
             return false;
         size_t line = m->cut.line++;
+        assert(whole || m->ended);
         bool over = m->line_over;
         m->line_over = false;
         if (over || !is_blank(buf_view(&m->line))) {
@@ -279,6 +284,7 @@ static bool next_line(struct import *m, struct import_row *row)
 
 static bool next_value(struct import *m, struct import_row *row)
 {
+    assert(m->at <= m->in.n && m->used >= m->at);
     while (m->at < m->in.n && m->cut.fault == NULL) {
         m->used++;
         if (!cut_byte(&m->cut, m->in.p[m->at++]))

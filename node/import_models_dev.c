@@ -16,6 +16,7 @@ struct dev {
 /* Texts as they are, everything else as JSON. */
 static void keep(struct dev *d, const char *key, const json_t *value)
 {
+    assert(value != NULL && json_is_object(d->metadata));
     struct buf packed = {0}, text = {0};
     if (json_is_string(value)) {
         (void)json_object_set(d->metadata, key, (json_t *)value);
@@ -41,6 +42,7 @@ static void keep_under(struct dev *d, const char *group, const char *key, const 
 
 static void add_price(struct dev *d, const char *unit, uint64_t pico)
 {
+    assert(pico <= INT64_MAX && json_is_array(d->pricing));
     json_t *price = json_object();
     (void)json_object_set_new(price, "unit", json_string(unit));
     (void)json_object_set_new(price, "pico_usd", json_integer((json_int_t)pico));

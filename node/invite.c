@@ -112,6 +112,7 @@ enum err invite_write(struct buf *out, struct invitation *in, const uint8_t invi
         return ERR_LIMIT;
     }
     memcpy(in->card, raw.p, raw.n);
+    assert(raw.n > 0 && raw.n <= sizeof in->card);
     in->card_bytes = raw.n;
     card_hash(&what, in);
     (void)crypto_sign_detached(in->sig, NULL, what.b, ID_BYTES, inviter_secret);
@@ -131,6 +132,7 @@ enum err invite_write(struct buf *out, struct invitation *in, const uint8_t invi
 
 static struct bytes trimmed(struct bytes text)
 {
+    assert(text.n == 0 || text.p != NULL);
     while (text.n > 0 && (text.p[0] == ' ' || text.p[0] == '\t' || text.p[0] == '\n'))
         text = bytes_of(text.p + 1, text.n - 1);
     while (text.n > 0 && (text.p[text.n - 1] <= ' '))
@@ -140,6 +142,7 @@ static struct bytes trimmed(struct bytes text)
 
 static enum err read_raw(struct bytes raw, struct invitation *out)
 {
+    assert(raw.n <= INVITE_TEXT_MAX);
     struct mp_reader r;
     struct keypair pair;
     mp_reader_init(&r, raw);
@@ -214,6 +217,7 @@ void invite_apply(struct buf *out, const struct invitation *in, const struct key
     keypair_from_seed(&pair, in->seed);
     assert(key_eq(&pair.key, &in->name));
     join_hash(&what, in, node, &author->key);
+    assert(in->card_bytes > 0 && in->card_bytes <= INVITE_CARD_MAX);
     (void)crypto_sign_detached(by_seed, NULL, what.b, ID_BYTES, pair.secret);
     (void)crypto_sign_detached(by_author, NULL, what.b, ID_BYTES, author->secret);
     sodium_memzero(&pair, sizeof pair);
@@ -267,6 +271,7 @@ bool invite_span(const char *text, uint64_t *seconds)
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (units[i].unit == *p && n <= INVITE_LONGEST_S / units[i].seconds) {
             *seconds = n * units[i].seconds;
+            assert(*seconds >= 1 && *seconds <= INVITE_LONGEST_S);
             return true;
         }
     return false;

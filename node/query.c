@@ -34,6 +34,7 @@ struct pass {
     size_t count[CLASS_COUNT];            /* hits kept, at most limit + 1 each */
     struct id *hits[CLASS_COUNT];
     struct buf entry;
+    enum err fault;                       /* the first read that failed: an answer that lacks a row is none */
 };
 
 static bool is_space(uint8_t c)
@@ -66,6 +67,7 @@ static enum err read_cursor(struct pass *p)
     if (p->q->cursor.n == 0)
         return ERR_OK;
     struct buf raw = {0};
+    assert(!p->after.set && p->after.name.n == 0);
     enum err e = cursor_decode(&p->env->cursors, (char)p->q->kind, p->q->cursor, &raw);
     if (e == ERR_OK && (raw.n != 1 + ID_BYTES || raw.p[0] >= CLASS_COUNT))
         e = ERR_FORM;
@@ -140,6 +142,7 @@ static bool filters_fit(struct bytes record, const struct api_query *q)
 /* Which class the words put a record in; false: not a hit. */
 static bool words_fit(const struct pass *p, struct bytes record, enum class *class)
 {
+    assert(p->word_count <= QUERY_WORDS_MAX);
     struct bytes name = jsonscan_member(record, "name");
     struct bytes about = jsonscan_member(record, "description");
     *class = CLASS_NAME;
@@ -169,12 +172,20 @@ static bool owner_fits(const struct entry_info *info, struct bytes owner)
     return owner.p == NULL || bytes_eq(owner, bytes_str(hex));
 }
 
-/* Is this entry a hit? Reads it into p->entry. An entry that vanished meanwhile is none. */
+/* An entry that vanished meanwhile is no fault. */
+static bool was_read(struct pass *p, enum err e)
+{
+    if (e != ERR_OK && e != ERR_NOT_FOUND && p->fault == ERR_OK)
+        p->fault = e;
+    return e == ERR_OK;
+}
+
+/* Is this entry a hit? Reads it into p->entry. */
 static bool judge(struct pass *p, const struct id *id, enum class *class)
 {
     struct entry_info info;
     buf_reset(&p->entry);
-    if (store_get(p->env->store, p->q->kind, id, &info, &p->entry) != ERR_OK)
+    if (!was_read(p, store_get(p->env->store, p->q->kind, id, &info, &p->entry)))
         return false;
     const struct kind_desc *kind = kind_by_number(p->q->kind);
     buf_put_str(&p->entry, "}}");
@@ -250,7 +261,7 @@ static bool put_row(struct pass *p, enum class class, const struct id *id, bool 
     size_t start = out->n;
     if (!first)
         buf_put_u8(out, ',');
-    if (query_entry(p->env, p->q->kind, id, &info, out) != ERR_OK) {
+    if (!was_read(p, query_entry(p->env, p->q->kind, id, &info, out))) {
         out->n = start; /* deleted between the scan and now */
         return false;
     }
@@ -274,6 +285,7 @@ static void put_cursor(const struct pass *p, enum class class, const struct id *
 
 static void put_page(struct pass *p, struct buf *out)
 {
+    assert(p->total >= p->count[CLASS_OTHER] && kind_by_number(p->q->kind) != NULL);
     size_t left = p->q->limit;
     bool first = true;
     enum class class = CLASS_NAME, last_class = CLASS_NAME;
@@ -306,6 +318,7 @@ enum err query_run(const struct query_env *env, const struct api_query *q, struc
         e = no_filters(q) ? scan_page(&p) : scan_all(&p);
     if (e == ERR_OK)
         put_page(&p, out);
+    e = e == ERR_OK ? p.fault : e;
     for (size_t i = 0; i < CLASS_COUNT; i++)
         free(p.hits[i]);
     buf_close(&p.folded);
@@ -350,6 +363,7 @@ static struct id follow(const struct store *s, uint64_t kind, const struct id *i
 static size_t follow_all(const struct store *s, uint64_t kind, struct id *ids, size_t n)
 {
     size_t kept = 0;
+    assert(n > 0);
     for (size_t i = 0; i < n; i++) {
         struct id end = follow(s, kind, &ids[i]);
         size_t k = 0;

@@ -30,6 +30,7 @@ void receipt_id_make(struct receipt_id *out, uint64_t clock_ms, const uint8_t ra
     memcpy(out->b + 6, random, 10);
     out->b[6] = (uint8_t)((out->b[6] & 0x0f) | 0x70);
     out->b[8] = (uint8_t)((out->b[8] & 0x3f) | 0x80);
+    assert(out->b[6] >> 4 == 7 && out->b[8] >> 6 == 2); /* RFC 9562: version and variant */
 }
 
 void receipt_id_text(char out[RECEIPT_ID_SIZE], const struct receipt_id *id)
@@ -178,6 +179,7 @@ static json_t *caller_of(const struct receipt *r)
 
 static json_t *subject_of(const struct receipt *r, const char *id)
 {
+    assert(strlen(id) == RECEIPT_ID_SIZE - 1);
     char sri[SRI_SIZE];
     json_t *subject = json_object();
     (void)json_object_set_new(subject, "work", work_of(r));
@@ -223,6 +225,7 @@ void receipt_write(struct buf *out, const struct receipt *r, const uint8_t secre
 /* Exactly once in an array of texts without repetitions. */
 static bool lists(const json_t *array, const char *text)
 {
+    assert(text[0] != 0);
     size_t found = 0;
     for (size_t i = 0; i < json_array_size(array); i++) {
         const char *item = json_string_value(json_array_get(array, i));
@@ -261,6 +264,7 @@ static bool is_time(const char *text)
 static int time_order(const char *a, const char *b)
 {
     enum { SECONDS = 19 };
+    assert(is_time(a) && is_time(b));
     int order = strncmp(a, b, SECONDS);
     if (order != 0)
         return order;
@@ -293,6 +297,7 @@ static void view_more(const json_t *subject, struct receipt_view *out)
 static const char *check_subject(const json_t *document, struct receipt_view *out)
 {
     static const char statuses[] = " succeeded failed refused timeout partial ";
+    assert(json_is_object(document));
     char word[32];
     const json_t *subject = json_object_get(document, "credentialSubject"), *work = json_object_get(subject, "work");
     const char *started = text_of(work, "startedAt"), *completed = text_of(work, "completedAt");

@@ -18,6 +18,7 @@ void serving_close(struct serving *s)
 
 static int by_entry(const void *a, const void *b)
 {
+    assert(sizeof(struct serving_row) % ID_BYTES == 0); /* no padding is compared */
     return memcmp(a, b, sizeof(struct serving_row));
 }
 
@@ -30,6 +31,7 @@ static void add(struct serving *s, const struct id *entry, const struct key *nod
         s->rows = mem_realloc(s->rows, s->cap, sizeof *s->rows);
     }
     memset(&s->rows[s->count], 0, sizeof s->rows[0]);
+    assert(s->count < s->cap && s->cap <= 2 * SERVING_MAX);
     s->rows[s->count].entry = *entry;
     s->rows[s->count].record = *record;
     s->rows[s->count++].node = *node;
@@ -68,6 +70,7 @@ void serving_refresh(struct serving *s, const struct store *store)
     s->seq = seq;
     if (s->count > 0)
         qsort(s->rows, s->count, sizeof *s->rows, by_entry);
+    assert(s->count <= SERVING_MAX);
 }
 
 /* The first row of an entry. */
@@ -81,6 +84,7 @@ static size_t rows_of(const struct serving *s, const struct id *entry)
         else
             high = middle;
     }
+    assert(low == high && low <= s->count);
     return low;
 }
 

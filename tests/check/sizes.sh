@@ -5,6 +5,7 @@
 function_max=60
 file_max=600
 parameter_max=5
+asserts_min=25
 command -v ctags >/dev/null || { echo "needs universal-ctags"; exit 1; }
 
 # functions TREE: "LINES FILE:LINE NAME SIGNATURE" for each function definition.
@@ -54,6 +55,15 @@ functions "$top" | sort -n | awk '
 sources "$top" | grep '\.c$' | xargs wc -l | grep -v ' total$' | sort -n | awk '
     { n[NR] = $1 } END { if (NR) printf "files: %d, median %d, longest %d lines\n", NR, n[int((NR + 1) / 2)], n[NR] }'
 cores=$(sources "$top" | grep '\.c$' | grep -vE '/(uv_[^/]*|rocks|fts|linux_[^/]*|main|dir|cli_[^/]*)\.c$')
+# asserted FILE...: says how many assertions there are, and fails where there are too few.
+asserted() {
+    awk -v least="$asserts_min" '/(^|[^_a-z])assert\(/ { a++ } END {
+        printf "assertions in cores: %d in %d lines, %.1f per 1000\n", a, NR, a * 1000 / NR; exit a * 1000 < least * NR }' "$@"
+}
+{ seq 40 | sed 's/.*/int a&;/'; echo 'assert(a);'; } >"$work/x.c" # 1 in 41 lines
+! asserted "$work/x.c" >/dev/null || { echo "self-test: 24 assertions in 1000 lines pass"; exit 1; }
+sed -i 1d "$work/x.c" # 1 in 40
+asserted "$work/x.c" >/dev/null || { echo "self-test: 25 assertions in 1000 lines do not pass"; exit 1; }
 # shellcheck disable=SC2086
-awk '/(^|[^_a-z])assert\(/ { a++ } END { printf "assertions in cores: %d in %d lines, %d per 1000\n", a, NR, a * 1000 / NR }' $cores
+asserted $cores || { echo "fewer than $asserts_min per 1000"; exit 1; }
 verdict

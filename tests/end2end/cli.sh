@@ -92,6 +92,20 @@ origin() { "$souk" config show -o json --dir "$work/c" | jq -r ".[] | select(.ke
 [[ $(origin cache_mb) == '7 souk.conf:1' ]] || fail "$(origin cache_mb)"
 [[ $(SOUK_CACHE_MB=9 origin cache_mb) == '9 SOUK_CACHE_MB' ]] || fail "a variable overrides the file"
 [[ $(origin http) == '127.0.0.1:7070 default' ]] || fail "$(origin http)"
+for value in '' 3 ALL 'all all'; do
+    echo "history_bodies = $value" >"$work/c/souk.conf"
+    try 1 "souk.conf line 1: history_bodies wants all, the one value that this version knows, not \"$value\"" config check --dir "$work/c"
+    try 2 'history_bodies wants all' run --dir "$work/c"
+    [[ $(wc -l <"$work/try.log") == 1 ]] || fail "one fault, several messages: $(cat "$work/try.log")"
+done
+echo 'history_bodies = all' >"$work/c/souk.conf"
+"$souk" config check --dir "$work/c" >/dev/null || fail "history_bodies = all"
+[[ $(origin history_bodies) == 'all souk.conf:1' ]] || fail "$(origin history_bodies)"
+# deploy/souk.conf with its comments taken off is in order, and says the defaults where it says anything.
+sed -E 's/^#([a-z])/\1/' "$top/deploy/souk.conf" | grep -vE '^(name|advertise|peer) ' >"$work/c/souk.conf"
+"$souk" config check --dir "$work/c" >/dev/null || fail "deploy/souk.conf: $("$souk" config check --dir "$work/c" 2>&1)"
+"$souk" config show -o json --dir "$work/c" | jq -r '.[] | .key + " = " + .value' | sort >"$work/c/said"
+"$souk" config show -o json --dir "$work/none" | jq -r '.[] | .key + " = " + .value' | sort | cmp - "$work/c/said" || fail "deploy/souk.conf says other defaults"
 SOUK_LOG=loud try 1 'SOUK_LOG: log wants one of' config check --dir "$work/c"
 
 say "a directory and its node"

@@ -68,6 +68,12 @@ grep -q "error store the disk failed a write: .*$table.*; bytes on disk are not 
 [[ $(on 3 ls model --all -o jsonl | wc -l) == 300 ]] || fail "what can be read is not read"
 on 3 export jsonl - 2>/dev/null | wc -l | grep -qx 300 || fail "what can be read is not exported"
 stop 3
+flip "$table" "$(($(stat -c %s "$table") * 3 / 4))" # rows with JSON
+start 3
+on 3 ls model --all -o jsonl >"$work/try.out" 2>"$work/try.log"
+[[ $? == 6 ]] && grep -q 'run `souk verify`' "$work/try.log" || fail "a list lacks rows without a word: $(wc -l <"$work/try.out") of 300, $(cat "$work/try.log")"
+[[ $(http 3 POST /models/search -d '{"query":"made"}' | jq -r .code) == corrupt ]] || fail "a search lacks rows without a word"
+stop 3
 for at in $(seq 2000 2000 "$(($(stat -c %s "$table") - 4000))"); do flip "$table" "$at"; done
 for verb in "${run[*]}" "export jsonl $work/exported"; do
     # shellcheck disable=SC2086
