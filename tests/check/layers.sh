@@ -27,7 +27,7 @@ service() {
     msgpack.h | msgpack/*) echo '^crdt/' ;;
     seccomp.h | sched.h | sys/prctl.h | sys/mount.h | linux/*) echo '^sandbox/linux_[a-z0-9_]*\.[ch]$' ;;
     pthread.h | threads.h | sys/socket.h | netinet/* | arpa/* | netdb.h | poll.h | sys/epoll.h | sys/un.h | time.h | sys/time.h | fcntl.h | unistd.h | sys/stat.h | dirent.h | signal.h)
-        echo '(/uv_[a-z0-9_]*|^store/rocks|^store/fts|^sandbox/linux_[a-z0-9_]*|^node/main|^node/dir|^node/cli_[a-z0-9_]*)\.[ch]$' ;;
+        echo '(/uv_[a-z0-9_]*|^store/rocks[a-z_]*|^store/fts|^sandbox/linux_[a-z0-9_]*|^node/main|^node/dir|^node/cli_[a-z0-9_]*)\.[ch]$' ;;
     esac
 }
 
