@@ -142,6 +142,19 @@ post "$http1" "$token" /models/echo/invoke -d 1 -o "$work/problem" -w '%{http_co
 jq -r .detail "$work/problem" | grep -q "$was.*$is\|$is.*$was" || fail "both hashes: $(jq -r .detail "$work/problem")"
 [[ $(jq -r .receipt.credentialSubject.work.status "$work/problem") == refused ]] || fail "its receipt"
 
+chmod 711 "$work" # as root the interpreter is opened under another id
+cp /bin/sh "$work/sh" && printf '#!%s\ncat\n' "$work/sh" >"$work/own" && chmod +x "$work/own"
+for changed in sh own; do
+    deploy 1 echo -- "$work/own" || fail "deploy of a script with an interpreter of its own: $(cat "$work/deploy.err")"
+    [[ $(on 1 invoke echo -d 1) == 1 ]] || fail "the script runs"
+    was=$(b2sum -l 256 "$work/$changed" | cut -d' ' -f1)
+    cp "$work/$changed" "$work/$changed.new" && echo '# changed' >>"$work/$changed.new" && mv "$work/$changed.new" "$work/$changed"
+    is=$(b2sum -l 256 "$work/$changed" | cut -d' ' -f1)
+    post "$http1" "$token" /models/echo/invoke -d 1 -o "$work/problem"
+    [[ $(jq -r .code "$work/problem") == setup ]] || fail "a changed $changed runs: $(cat "$work/problem")"
+    jq -r .detail "$work/problem" | grep -q "$was.*$is" || fail "both hashes of $changed: $(jq -r .detail "$work/problem")"
+done
+
 if [[ $(id -u) == 0 ]]; then
     cp /bin/cat "$work/private" && chmod 700 "$work/private"
     deploy 1 echo -- "$work/private" && fail "a program that its own id may not execute was deployed"
