@@ -83,7 +83,7 @@ static const struct {
     [VILLAIN_SLOW_LORIS] = MARK(handshakes, 40, "handshakes that failed"),
     [VILLAIN_ECLIPSE] = MARK(false_rows, 100, "rows of an address book that lead nowhere, each second"),
     [VILLAIN_SIZE_LIAR] = MARK(work, 150000, "work of reconciliation"),
-    [VILLAIN_BLACK_HOLE] = MARK(refusals, 150, "messages that refuse deltas"),
+    [VILLAIN_BLACK_HOLE] = MARK(refusals, 280, "messages that refuse deltas"),
     [VILLAIN_CLOCK_LIAR] = MARK(false_clocks, 50, "clocks that are an hour off, each second"),
     [VILLAIN_GARBAGE] = MARK(protocol, 10, "sessions closed for what was sent"),
     [VILLAIN_REVOKED] = MARK(held, 5, "its deltas that are held"),
