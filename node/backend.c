@@ -93,10 +93,12 @@ static enum err put_named(struct backend *b, struct api_call *call)
 static void call_find(struct backend *b, struct api_call *call)
 {
     struct id ids[NAME_MATCHES_MAX];
-    size_t n = query_name(b->store, call->kind, call->name, ids, NAME_MATCHES_MAX);
-    for (size_t i = 0; i < n && i < NAME_MATCHES_MAX; i++)
+    struct store_named found = {.ids = ids, .max = NAME_MATCHES_MAX};
+    call->err = query_name(b->store, call->kind, call->name, &found);
+    for (size_t i = 0; i < found.count && i < found.max; i++)
         buf_put(&call->out, ids[i].b, ID_BYTES);
-    call->err = n == 0 ? ERR_NOT_FOUND : ERR_OK;
+    if (call->err == ERR_OK && found.count == 0)
+        call->err = ERR_NOT_FOUND;
     api_call_done(call);
 }
 

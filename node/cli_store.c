@@ -48,7 +48,13 @@ enum cli_exit cli_store_find(const struct cli_store *s, const struct kind_desc *
     struct id found[CANDIDATES_MAX];
     if (id_parse(out, bytes_str(text)))
         return CLI_OK;
-    size_t n = store_by_name(s->store, kind->kind, bytes_str(text), found, CANDIDATES_MAX);
+    struct store_named named = {.ids = found, .max = CANDIDATES_MAX};
+    enum err e = store_by_name(s->store, kind->kind, bytes_str(text), &named);
+    if (e != ERR_OK) {
+        cli_error("the names in the store cannot be read: %s; `souk verify` says more", err_text(e));
+        return cli_exit_of(e);
+    }
+    size_t n = named.count;
     if (n == 0) {
         cli_error("there is no %s named \"%s\" here", kind->singular, text);
         return CLI_NOT_FOUND;

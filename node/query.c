@@ -375,31 +375,35 @@ static size_t follow_all(const struct store *s, uint64_t kind, struct id *ids, s
     return kept;
 }
 
-size_t query_name(const struct store *s, uint64_t kind, struct bytes name, struct id *out, size_t max)
+/* Whose owner's key begins with the hex digits `prefix`. */
+static bool has_owner(const struct store *s, const struct id *id, struct bytes prefix)
 {
-    assert(out != NULL && max > 0);
-    size_t exact = store_by_name(s, kind, name, out, max);
-    if (exact > 0)
-        return exact <= max ? follow_all(s, kind, out, exact) : exact;
+    struct entry_info info;
+    struct buf ignored = {0};
+    char hex[ID_HEX_SIZE];
+    bool has = store_entry(s, id, &info, &ignored) == ERR_OK;
+    if (has)
+        key_hex(hex, &info.owner);
+    buf_close(&ignored);
+    return has && memcmp(hex, prefix.p, prefix.n) == 0;
+}
+
+enum err query_name(const struct store *s, uint64_t kind, struct bytes name, struct store_named *out)
+{
+    assert(out->ids != NULL && out->max > 0);
+    enum err e = store_by_name(s, kind, name, out);
+    if (out->count > 0 && out->count <= out->max)
+        out->count = follow_all(s, kind, out->ids, out->count);
     size_t prefix = 0;
     while (prefix < name.n && name.p[prefix] != '/')
         prefix++;
-    if (prefix < NAME_PREFIX_MIN || prefix > 2 * ID_BYTES || prefix == name.n)
-        return 0;
+    if (e != ERR_OK || out->count > 0 || prefix < NAME_PREFIX_MIN || prefix > 2 * ID_BYTES || prefix == name.n)
+        return e;
     struct id ids[NAME_MATCHES_MAX];
-    size_t found = 0;
-    size_t n = store_by_name(s, kind, bytes_of(name.p + prefix + 1, name.n - prefix - 1), ids,
-                             NAME_MATCHES_MAX);
-    for (size_t i = 0; i < n && i < NAME_MATCHES_MAX; i++) {
-        struct entry_info info;
-        struct buf ignored = {0};
-        char hex[ID_HEX_SIZE];
-        if (store_entry(s, &ids[i], &info, &ignored) == ERR_OK) {
-            key_hex(hex, &info.owner);
-            if (memcmp(hex, name.p, prefix) == 0 && found++ < max)
-                out[found - 1] = ids[i];
-        }
-        buf_close(&ignored);
-    }
-    return found;
+    struct store_named all = {.ids = ids, .max = NAME_MATCHES_MAX};
+    e = store_by_name(s, kind, bytes_of(name.p + prefix + 1, name.n - prefix - 1), &all);
+    for (size_t i = 0; i < all.count && i < all.max; i++)
+        if (has_owner(s, &ids[i], bytes_of(name.p, prefix)) && out->count++ < out->max)
+            out->ids[out->count - 1] = ids[i];
+    return e;
 }

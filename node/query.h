@@ -25,9 +25,9 @@ SOUK_MUST_USE enum err query_entry(const struct query_env *env, uint64_t kind, c
                                    struct entry_info *info, struct buf *out);
 
 /* Ids of entries that a user may mean by `name`: the exact name first (followed to where its owner says it moved), else `owner-prefix/name` (a prefix of at least
- * NAME_PREFIX_MIN hex digits). At most `max` go to out; returns how many there are. See MODEL 1. */
+ * NAME_PREFIX_MIN hex digits). See MODEL 1. None is no error. */
 #define NAME_PREFIX_MIN 4
 #define NAME_MATCHES_MAX 16
-size_t query_name(const struct store *s, uint64_t kind, struct bytes name, struct id *out, size_t max);
+SOUK_MUST_USE enum err query_name(const struct store *s, uint64_t kind, struct bytes name, struct store_named *out);
 
 #endif

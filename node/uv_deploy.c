@@ -450,16 +450,21 @@ static bool find_entry(struct server *s, const char *text, struct uv_deploy *d, 
     struct entry_info info;
     struct buf json = {0}, name = {0};
     size_t n = 0;
-    for (size_t i = 0; i < 2 && n == 0; i++) {
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < 2 && n == 0 && e == ERR_OK; i++) {
         struct id ids[NAME_MATCHES_MAX];
+        struct store_named found = {.ids = ids, .max = NAME_MATCHES_MAX};
         d->d.kind = kinds[i];
-        n = query_name(s->store, kinds[i], bytes_str(text), ids, NAME_MATCHES_MAX);
+        e = query_name(s->store, kinds[i], bytes_str(text), &found);
+        n = found.count;
         if (id_parse(&d->d.entry, bytes_str(text)))
             n = store_get(s->store, kinds[i], &d->d.entry, &info, &json) == ERR_OK;
         else if (n > 0)
             d->d.entry = ids[0];
     }
-    if (n == 1 && store_entry(s->store, &d->d.entry, &info, &name) == ERR_OK)
+    if (e != ERR_OK)
+        buf_printf(why, "the store cannot be read: %s; `souk verify` says more", err_text(e));
+    else if (n == 1 && store_entry(s->store, &d->d.entry, &info, &name) == ERR_OK)
         (void)snprintf(d->d.name, sizeof d->d.name, "%s", buf_cstr(&name));
     else if (n == 0)
         buf_printf(why, "there is no model or agent %.200s here; `souk put` registers one", text);
@@ -467,7 +472,7 @@ static bool find_entry(struct server *s, const char *text, struct uv_deploy *d, 
         buf_printf(why, "several owners use the name %.200s: deploy by id", text);
     buf_close(&json);
     buf_close(&name);
-    return n == 1;
+    return e == ERR_OK && n == 1;
 }
 
 static size_t count_of(const struct uv_deploys *all)

@@ -60,23 +60,23 @@ bool store_is_kind(const struct store *s, const struct id *id, uint64_t kind)
     return kind == 0 || store_entry(s, id, &info, NULL) != ERR_OK || info.kind == kind;
 }
 
-size_t store_by_name(const struct store *s, uint64_t kind, struct bytes name, struct id *out, size_t max)
+enum err store_by_name(const struct store *s, uint64_t kind, struct bytes name, struct store_named *out)
 {
-    assert(max == 0 || out != NULL);
+    assert(out->max == 0 || out->ids != NULL);
     struct dbkey prefix;
-    size_t n = 0;
+    out->count = 0;
     if (kind > MODEL_KIND_MAX || name.n > MODEL_NAME_MAX)
-        return 0;
+        return ERR_OK;
     dbkey_name(&prefix, kind, name);
     const struct kv_ops *o = s->kv->ops;
     struct kv_iter *it = o->iter(s->kv, NULL, dbkey_view(&prefix));
     for (bool on = o->seek(it, dbkey_view(&prefix)); on; on = o->next(it)) {
         struct bytes key = o->key(it);
-        if (n < max)
-            out[n] = id_at(key, key.n - ID_BYTES);
-        n++;
+        if (out->count < out->max)
+            out->ids[out->count] = id_at(key, key.n - ID_BYTES);
+        out->count++;
     }
-    return o->iter_close(it) == ERR_OK ? n : 0;
+    return o->iter_close(it);
 }
 
 /* ---- listing ---- */

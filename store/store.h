@@ -164,8 +164,13 @@ SOUK_MUST_USE enum err store_get(const struct store *s, uint64_t kind, const str
 SOUK_MUST_USE enum err store_entry(const struct store *s, const struct id *id, struct entry_info *info, struct buf *name);
 /* False only if the entry is known to be of another kind than `kind` (0: any). */
 bool store_is_kind(const struct store *s, const struct id *id, uint64_t kind);
-/* Ids of shown entries of this kind and exact name, at most `max`; returns how many there are. */
-size_t store_by_name(const struct store *s, uint64_t kind, struct bytes name, struct id *out, size_t max);
+/* Ids of entries that have one name: at most `max` go to `ids`, the caller's; `count` is how many there are. */
+struct store_named {
+    struct id *ids;
+    size_t max, count;
+};
+/* Shown entries of this kind and exact name; none is no error. */
+SOUK_MUST_USE enum err store_by_name(const struct store *s, uint64_t kind, struct bytes name, struct store_named *out);
 
 /* Shown entries of a kind in (name, id) order, strictly after (name, id) if after_name.p is not NULL. */
 struct store_scan;

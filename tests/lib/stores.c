@@ -152,6 +152,13 @@ enum err test_put(struct test_store *t, struct author *author, const char *name,
     return e;
 }
 
+size_t test_by_name(const struct store *s, struct bytes name, struct id *out, size_t max)
+{
+    struct store_named named = {.ids = out, .max = max};
+    must(store_by_name(s, KIND_MODEL, name, &named), "store_by_name");
+    return named.count;
+}
+
 struct id test_put_bundle(const struct test_store *t, struct buf *out, const struct gen_author *author, uint64_t time,
                           struct gen_op op)
 {

@@ -41,6 +41,8 @@ enum err test_write(struct test_store *t, struct store_write *w);
 /* A put of one text field by `author` under its own name. */
 enum err test_put(struct test_store *t, struct author *author, const char *name, const char *field, const char *text,
                   struct store_write *result);
+/* Ids of the models that have this name, at most `max` of them; how many there are. */
+size_t test_by_name(const struct store *s, struct bytes name, struct id *out, size_t max);
 void test_author(struct author *out, uint64_t number);
 /* A write to a model, to be filled and applied; one text field of it; a statement about a model. */
 struct store_write test_write_of(enum write_action action, struct author *author, const struct key *owner, const char *name);

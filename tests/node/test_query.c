@@ -283,6 +283,13 @@ Test(query, a_search_puts_names_first_and_wants_every_word)
     rig_close(&r);
 }
 
+static size_t count_named(const struct rig *r, uint64_t kind, const char *name, struct id *out, size_t max)
+{
+    struct store_named named = {.ids = out, .max = max};
+    cr_assert_eq(query_name(r->t.store, kind, bytes_str(name), &named), ERR_OK);
+    return named.count;
+}
+
 Test(query, names_and_owner_prefixes)
 {
     struct rig r;
@@ -291,13 +298,13 @@ Test(query, names_and_owner_prefixes)
     rig_open(&r);
     put_text(&r, "acme/one", "a");
     entry_id(&wanted, KIND_MODEL, &r.author.key, bytes_str("acme/one"));
-    cr_assert_eq(query_name(r.t.store, KIND_MODEL, bytes_str("acme/one"), ids, 4), 1);
+    cr_assert_eq(count_named(&r, KIND_MODEL, "acme/one", ids, 4), 1);
     cr_assert(id_eq(&ids[0], &wanted));
     key_hex(hex, &r.author.key);
     (void)snprintf(name, sizeof name, "%.8s/acme/one", hex);
-    cr_assert_eq(query_name(r.t.store, KIND_MODEL, bytes_str(name), ids, 4), 1);
+    cr_assert_eq(count_named(&r, KIND_MODEL, name, ids, 4), 1);
     (void)snprintf(name, sizeof name, "%.3s/acme/one", hex);
-    cr_assert_eq(query_name(r.t.store, KIND_MODEL, bytes_str(name), ids, 4), 0, "a prefix has four digits or more");
-    cr_assert_eq(query_name(r.t.store, KIND_AGENT, bytes_str("acme/one"), ids, 4), 0);
+    cr_assert_eq(count_named(&r, KIND_MODEL, name, ids, 4), 0, "a prefix has four digits or more");
+    cr_assert_eq(count_named(&r, KIND_AGENT, "acme/one", ids, 4), 0);
     rig_close(&r);
 }

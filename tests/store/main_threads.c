@@ -39,7 +39,7 @@ static void read_one(struct shared *s, size_t i)
     must(store_get(s->t.store, KIND_MODEL, &id, &info, &out) == ERR_OK, "an acknowledged entry is missing");
     must(strncmp(buf_cstr(&out), "{\"model\":{", 10) == 0, "an answer is not whole");
     must(strstr(buf_cstr(&out), "\"incomplete\":false") != NULL, "an answer is cut short");
-    must(store_by_name(s->t.store, KIND_MODEL, bytes_str(name), &found, 1) == 1 && id_eq(&id, &found), "not listed");
+    must(test_by_name(s->t.store, bytes_str(name), &found, 1) == 1 && id_eq(&id, &found), "not listed");
     buf_close(&out);
 }
 

@@ -138,9 +138,9 @@ EACH_BACKEND(a_put_is_shown_listed_logged)
     cr_assert_eq(store_entry(t->store, &w.entry, &info, &out), ERR_OK);
     cr_assert_str_eq(buf_cstr(&out), "gpt");
     struct id found[2];
-    cr_assert_eq(store_by_name(t->store, KIND_MODEL, bytes_str("gpt"), found, 2), 1);
+    cr_assert_eq(test_by_name(t->store, bytes_str("gpt"), found, 2), 1);
     cr_assert(id_eq(&found[0], &w.entry));
-    cr_assert_eq(store_by_name(t->store, KIND_MODEL, bytes_str("gp"), found, 2), 0);
+    cr_assert_eq(test_by_name(t->store, bytes_str("gp"), found, 2), 0);
     cr_assert_eq(store_count(t->store, KIND_MODEL), 1);
     buf_close(&out);
     struct id first = w.new_revision;
@@ -366,7 +366,7 @@ EACH_BACKEND(listing_is_in_name_order_after_a_cursor)
     cr_assert_eq(test_put(t, &b, "ab", "description", "x", &w), ERR_OK);
     expect_list(t, NULL, NULL, "a a\x01 aa ab ab b \xc3\xa9 ");
     struct id first[2];
-    cr_assert_eq(store_by_name(t->store, KIND_MODEL, bytes_str("ab"), first, 2), 2);
+    cr_assert_eq(test_by_name(t->store, bytes_str("ab"), first, 2), 2);
     cr_assert_lt(id_cmp(&first[0], &first[1]), 0);
     expect_list(t, "ab", &first[0], "ab b \xc3\xa9 ");
     expect_list(t, "ab", &first[1], "b \xc3\xa9 ");
@@ -393,7 +393,7 @@ EACH_BACKEND(names_with_nul_keep_their_order)
         cr_assert(bytes_eq(name, names[n]));
     cr_assert_eq(store_scan_close(c), ERR_OK);
     cr_assert_eq(n, 4);
-    cr_assert_eq(store_by_name(t->store, KIND_MODEL, names[1], &entry, 1), 1);
+    cr_assert_eq(test_by_name(t->store, names[1], &entry, 1), 1);
     test_expect_sound(t);
 }
 
@@ -442,4 +442,31 @@ EACH_BACKEND(the_change_log_resumes_anywhere)
     log.n = 0;
     cr_assert_eq(store_changes(t->store, start + 250, 10, collect_change, &log), ERR_OK);
     cr_assert_eq(log.n, 10);
+}
+
+static enum err (*real_iter_close)(struct kv_iter *it);
+
+static enum err broken_iter_close(struct kv_iter *it)
+{
+    return real_iter_close(it) == ERR_OK ? ERR_CORRUPT : ERR_IO;
+}
+
+/* Rows that cannot be read are not rows that do not exist. */
+EACH_BACKEND(names_that_cannot_be_read_are_an_error)
+{
+    struct author a;
+    struct id id;
+    struct store_named named = {.ids = &id, .max = 1};
+    test_open_mesh(t);
+    test_author(&a, 1);
+    cr_assert_eq(test_put(t, &a, "gpt", "description", "x", NULL), ERR_OK);
+    const struct kv_ops *real = t->kv->ops;
+    struct kv_ops ops = *real;
+    real_iter_close = real->iter_close;
+    ops.iter_close = broken_iter_close;
+    t->kv->ops = &ops;
+    cr_assert_eq(store_by_name(t->store, KIND_MODEL, bytes_str("gpt"), &named), ERR_CORRUPT);
+    t->kv->ops = real;
+    cr_assert_eq(store_by_name(t->store, KIND_MODEL, bytes_str("gpt"), &named), ERR_OK);
+    cr_assert_eq(named.count, 1);
 }
