@@ -138,3 +138,27 @@ void serving_address(const struct serving *s, const struct store *store, const s
     }
     buf_close(&json);
 }
+
+/* A millisecond more, so that load counts where the round trip is too short to be seen. */
+static uint64_t cost_of(const struct serving_place *p)
+{
+    uint64_t away = p->away_ms < UINT32_MAX ? p->away_ms + 1 : UINT32_MAX, load = p->load < UINT32_MAX ? p->load + 1 : UINT32_MAX;
+    assert(away > 0 && load > 0);
+    return away * load;
+}
+
+size_t serving_choose(const struct serving_place *places, size_t count, uint64_t draw)
+{
+    uint64_t best = UINT64_MAX, alike = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t cost = cost_of(&places[i]);
+        alike = cost < best ? 1 : alike + (cost == best);
+        best = cost < best ? cost : best;
+    }
+    assert(count == 0 || alike > 0);
+    uint64_t nth = alike > 0 ? draw % alike : 0;
+    for (size_t i = 0; i < count; i++)
+        if (cost_of(&places[i]) == best && nth-- == 0)
+            return i;
+    return count;
+}

@@ -29,4 +29,14 @@ bool serving_has(const struct serving *s, const struct id *entry, const struct k
 void serving_address(const struct serving *s, const struct store *store, const struct id *entry, const struct key *node,
                      char out[SERVING_ADDR_MAX]);
 
+/* A node that may be asked, as this node sees it. */
+struct serving_place {
+    struct key node;
+    uint64_t away_ms;        /* the smoothed round trip                    */
+    uint64_t load;           /* calls under way there, as far as is known  */
+};
+/* Which of them is asked: the one with the shortest round trip, counted once more for each call that is under way there;
+ * of those alike the draw'th, counting round. `count` where there are none. */
+size_t serving_choose(const struct serving_place *places, size_t count, uint64_t draw);
+
 #endif

@@ -57,43 +57,39 @@ static bool may_ask(const struct request *q, const struct key *node)
     return !was_tried(q, node) && !key_eq(node, &q->all->server->keys.node.key) && is_named(q->call->invoke.on, node);
 }
 
-/* Of the nodes in session: the one with the shortest round trip, counted once more for each call that is under way there. */
+/* Of the nodes in session: the nearest and least busy. */
 static bool choose_linked(struct request *q, struct key *out)
 {
     struct uv_invokes *all = q->all;
     struct net_peer_info *peers = mem_calloc(PEERS_MAX, sizeof *peers);
-    uint64_t best = UINT64_MAX;
-    size_t count = net_peers(node_net(all->server->node), peers, PEERS_MAX);
+    struct serving_place places[PEERS_MAX];
+    size_t count = net_peers(node_net(all->server->node), peers, PEERS_MAX), n = 0;
     for (size_t i = 0; i < count && i < PEERS_MAX; i++) {
         const struct net_peer_info *p = &peers[i];
-        if (p->state != PEER_UP || !may_ask(q, &p->id) || !serving_has(&all->serving, &q->call->id, &p->id))
-            continue;
-        uint64_t cost = (p->lag_ms + 1) * (1 + load_at(all, &p->id));
-        if (cost < best) {
-            best = cost;
-            *out = p->id;
-        }
+        if (p->state == PEER_UP && may_ask(q, &p->id) && serving_has(&all->serving, &q->call->id, &p->id))
+            places[n++] = (struct serving_place){.node = p->id, .away_ms = p->rtt_ms, .load = load_at(all, &p->id)};
     }
     free(peers);
-    return best != UINT64_MAX;
+    size_t at = serving_choose(places, n, 0);
+    if (at < n)
+        *out = places[at].node;
+    return at < n;
 }
 
-/* Of the others: the least busy, any of those alike. Those in session are tried by now. */
+/* Of the others, whose distance is not known: the least busy, any of those alike. Those in session are tried by now. */
 static bool choose_other(struct request *q, struct key *out)
 {
     struct uv_invokes *all = q->all;
     struct key nodes[PEERS_MAX];
-    size_t count = serving_find(&all->serving, &q->call->id, nodes, PEERS_MAX);
-    uint64_t best = UINT64_MAX, alike = 0;
-    for (size_t i = 0; i < count && i < PEERS_MAX && q->reach_count < INVOKE_REACHES; i++) {
-        uint64_t load = may_ask(q, &nodes[i]) ? load_at(all, &nodes[i]) : UINT64_MAX;
-        alike = load < best ? 0 : alike;
-        if (load > best || load == UINT64_MAX || rng_below(&all->server->rng, ++alike) != 0)
-            continue;
-        best = load;
-        *out = nodes[i];
-    }
-    return best != UINT64_MAX;
+    struct serving_place places[PEERS_MAX];
+    size_t count = serving_find(&all->serving, &q->call->id, nodes, PEERS_MAX), n = 0;
+    for (size_t i = 0; i < count && i < PEERS_MAX && q->reach_count < INVOKE_REACHES; i++)
+        if (may_ask(q, &nodes[i]))
+            places[n++] = (struct serving_place){.node = nodes[i], .load = load_at(all, &nodes[i])};
+    size_t at = serving_choose(places, n, rng_u64(&all->server->rng));
+    if (at < n)
+        *out = places[at].node;
+    return at < n;
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */

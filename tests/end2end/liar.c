@@ -1,9 +1,10 @@
 /*
  * A node that runs what it is asked to run and lies about it: souk itself, with what it says to other nodes passed through
- * the two functions below (the linker's --wrap). The lie is the word in the file $LIAR_FILE, read at each call; none: the truth.
+ * the functions below (the linker's --wrap). The lie is the word in the file $LIAR_FILE, read at each call; none: the truth.
  */
 #include "node/callwire.h"
 #include "node/receipt.h"
+#include "node/serving.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@ void __real_receipt_write(struct buf *out, const struct receipt *r, const uint8_
 void __wrap_receipt_write(struct buf *out, const struct receipt *r, const uint8_t secret[64]);
 void __real_call_put_answer(struct buf *out, const struct call_answer *a);
 void __wrap_call_put_answer(struct buf *out, const struct call_answer *a);
+bool __real_serving_has(const struct serving *s, const struct id *entry, const struct key *node);
+bool __wrap_serving_has(const struct serving *s, const struct id *entry, const struct key *node);
 
 static bool lies(const char *word)
 {
@@ -75,4 +78,10 @@ void __wrap_call_put_answer(struct buf *out, const struct call_answer *a)
         buf_put_u8(out, CALL_RESULT);
     else
         __real_call_put_answer(out, &lie);
+}
+
+/* As an asker it turns to nodes that never said that they serve the entry. */
+bool __wrap_serving_has(const struct serving *s, const struct id *entry, const struct key *node)
+{
+    return lies("asks anyone") || __real_serving_has(s, entry, node);
 }

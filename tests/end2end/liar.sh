@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A node that serves and lies: about the output, in its receipt, by leaving it out. The node that asked passes nothing of it on,
-# says why, tries nothing again and turns to others first for a while.
+# says why, tries nothing again and turns to others first for a while. A question of such a node goes no further than one hop.
 . "$(dirname "$0")/lib.bash"
 
 export LIAR_FILE=$work/lie
@@ -86,3 +86,20 @@ until lied; do ran=$((ran + 1)); done
 [[ $(started 3) == "$ran" ]] || fail "an invoke that was lied about was given to another node as well"
 [[ $(invoke) == 200 ]] || fail "the liar is asked again: $(cat "$work/reply")"
 [[ $(jq -r .receipt.issuer.name "$work/reply") == node-3 ]] || fail "not node 3"
+
+say "a question for what is not served here any more is refused and not passed on"
+serve 1
+on 1 deploy rm echo || fail "deploy rm on 1"
+on 2 deploy rm echo || fail "deploy rm on 2"
+gone() { [[ $(on 1 ls node -o json | jq '[.[] | select(.node.deployments | length > 0)] | length') == 1 ]]; }
+await 30 "only node 3 serves it" gone
+[[ $(invoke) == 200 && $(jq -r .receipt.issuer.name "$work/reply") == node-3 ]] || fail "node 1 does not know of node 3: $(cat "$work/reply")"
+routed() { curl -sS "http://$(field 1 http)/metrics" | sed -nE 's/^souk_invokes_routed_total //p'; }
+ran=$(started 3) asked=$(routed)
+[[ $asked -gt 0 ]] || fail "node 1 counts no routed invokes"
+echo 'asks anyone' >"$LIAR_FILE"
+on 2 invoke echo -d 1 --on "$(field 1 id | cut -c1-12)" >"$work/out" 2>"$work/err"
+[[ $? == 3 ]] || fail "not refused: $(cat "$work/out" "$work/err")"
+grep -q 'not deployed here for other nodes' "$work/err" || fail "not by node 1: $(cat "$work/err")"
+[[ $(started 3) == "$ran" && $(routed) == "$asked" ]] || fail "node 1 passed it on"
+rm "$LIAR_FILE"

@@ -1,5 +1,5 @@
 /*
- * Who serves what, from the nodes' own entries.
+ * Who serves what, from the nodes' own entries, and which of them is asked.
  */
 #include "crdt/alloc.h"
 #include "crdt/codec.h"
@@ -84,4 +84,50 @@ Test(serving, where_they_are)
     cr_assert_str_eq(addr, "");
     serving_close(&s);
     test_store_close(&t);
+}
+
+static size_t chosen(uint64_t away_0, uint64_t load_0, uint64_t away_1, uint64_t load_1)
+{
+    struct serving_place places[2] = {{.away_ms = away_0, .load = load_0}, {.away_ms = away_1, .load = load_1}};
+    struct serving_place swapped[2] = {places[1], places[0]};
+    size_t at = serving_choose(places, 2, 0);
+    cr_assert_eq(serving_choose(swapped, 2, 0), 1 - at, "the order in which they are known decides");
+    return at;
+}
+
+Test(serving, the_nearer_of_two_equally_loaded_is_asked)
+{
+    for (uint64_t load = 0; load < 20; load++) {
+        cr_assert_eq(chosen(0, load, 1, load), 0, "load %llu", (unsigned long long)load);
+        cr_assert_eq(chosen(40, load, 39, load), 1, "load %llu", (unsigned long long)load);
+    }
+    cr_assert_eq(chosen(UINT32_MAX - 2, 5, 3, 5), 1);
+}
+
+Test(serving, the_less_loaded_of_two_equally_near_is_asked)
+{
+    for (uint64_t away = 0; away < 20; away++) {
+        cr_assert_eq(chosen(away, 0, away, 1), 0, "%llu ms away", (unsigned long long)away);
+        cr_assert_eq(chosen(away, 8, away, 7), 1, "%llu ms away", (unsigned long long)away);
+    }
+    cr_assert_eq(chosen(10, UINT64_MAX, 10, 7), 1); /* one that is remembered for the worst */
+}
+
+Test(serving, near_and_busy_against_far_and_idle)
+{
+    cr_assert_eq(chosen(9, 2, 39, 0), 0); /* 30 against 40 */
+    cr_assert_eq(chosen(9, 4, 39, 0), 1); /* 50 against 40 */
+    cr_assert_eq(chosen(UINT64_MAX, UINT64_MAX, 39, 0), 1);
+}
+
+Test(serving, of_those_alike_each_has_its_turn)
+{
+    struct serving_place places[4] = {{.away_ms = 5, .load = 1}, {.away_ms = 2, .load = 1}, {.away_ms = 5, .load = 0},
+                                      {.away_ms = 2, .load = 1}};
+    cr_assert_eq(serving_choose(places, 4, 0), 1);
+    cr_assert_eq(serving_choose(places, 4, 1), 2);
+    cr_assert_eq(serving_choose(places, 4, 2), 3);
+    cr_assert_eq(serving_choose(places, 4, 3), 1);
+    cr_assert_eq(serving_choose(places, 1, 7), 0);
+    cr_assert_eq(serving_choose(places, 0, 7), 0, "there are none");
 }
