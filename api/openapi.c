@@ -447,14 +447,14 @@ static void put_success(struct buf *out, const struct route *r, const struct rou
 
 static void put_responses(struct buf *out, const struct route *r, const struct route_kind *k)
 {
-    static const uint16_t any[] = {400, 401, 403, 429, 503}; /* all but the first where tokens are asked for */
+    static const uint16_t any[] = {400, 500, 503, 401, 403, 429}; /* the last three where tokens are asked for */
     struct seq s = {false};
     bool seen[600] = {false};
     char code[8];
     buf_put_str(out, ",\"responses\":{");
     for (size_t i = 0; i < ROUTE_STATUSES_MAX + sizeof any / sizeof *any; i++) {
         int status = i < ROUTE_STATUSES_MAX ? r->statuses[i] : any[i - ROUTE_STATUSES_MAX];
-        if (status == 0 || seen[status] || (i > ROUTE_STATUSES_MAX && r->scope == SCOPE_NONE))
+        if (status == 0 || seen[status] || (i >= ROUTE_STATUSES_MAX + 3 && r->scope == SCOPE_NONE))
             continue;
         assert(status >= 200 && status < 600);
         seen[status] = true;

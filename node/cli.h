@@ -20,6 +20,7 @@ enum cli_exit {
     CLI_UNVERIFIED = 6,
     CLI_UNREACHABLE = 7,
     CLI_TIMEOUT = 8
+    /* 9: payment needed. Kept for it; no command returns it. */
 };
 
 enum cli_format { CLI_HUMAN, CLI_JSON, CLI_JSONL };

@@ -14,7 +14,8 @@ static const char *const statuses[] = {"ok",
                                        "denied",
                                        "unverified",
                                        "the node cannot be reached",
-                                       "timeout"};
+                                       "timeout",
+                                       "payment needed"};
 
 #define WIDTH 78
 
