@@ -40,11 +40,31 @@ static bool list_has(const uint64_t *list, size_t count, uint64_t call)
     return false;
 }
 
-static bool list_take(uint64_t *list, size_t *count, uint64_t call)
+static bool asking_take(struct link_calls *c, uint64_t call)
 {
-    for (size_t i = 0; i < *count; i++)
-        if (list[i] == call) {
-            list[i] = list[--*count];
+    for (size_t i = 0; i < c->asking_count; i++)
+        if (c->asking[i] == call) {
+            c->asking[i] = c->asking[--c->asking_count];
+            return true;
+        }
+    return false;
+}
+
+static void asked_put(struct link_calls *c, uint64_t call, uint64_t now_ms)
+{
+    assert(c->asked_count < NET_CALLS_MAX && (c->asked_count == 0 || c->asked_ms[c->asked_count - 1] <= now_ms));
+    c->asked[c->asked_count] = call;
+    c->asked_ms[c->asked_count++] = now_ms;
+}
+
+/* What is left stays in order: the first one is due first. */
+static bool asked_take(struct link_calls *c, uint64_t call)
+{
+    for (size_t i = 0; i < c->asked_count; i++)
+        if (c->asked[i] == call) {
+            size_t after = --c->asked_count - i;
+            memmove(&c->asked[i], &c->asked[i + 1], after * sizeof c->asked[0]);
+            memmove(&c->asked_ms[i], &c->asked_ms[i + 1], after * sizeof c->asked_ms[0]);
             return true;
         }
     return false;
@@ -192,7 +212,7 @@ static void ask(struct net *n, const struct net_event *e)
         net_act(n, &(struct net_action){.kind = NET_CALL_LOST, .call = e->call, .unsent = true});
         return;
     }
-    c->asked[c->asked_count++] = e->call;
+    asked_put(c, e->call, n->now_ms);
     c->last_ms = n->now_ms;
     queue_message(n, l, e->call, 0, e->bytes);
 }
@@ -202,7 +222,7 @@ static void drop(struct net *n, const struct net_event *e)
     struct link *l = reach_drop(n, e->call) ? NULL : link_asked(n, e->call);
     if (l == NULL)
         return;
-    bool found = list_take(l->calls->asked, &l->calls->asked_count, e->call);
+    bool found = asked_take(l->calls, e->call);
     assert(found);
     (void)found;
     abandon(n, l, e->call, 0);
@@ -218,11 +238,11 @@ static void answer(struct net *n, const struct net_event *e)
     bool fits = e->kind == NET_ANSWER && e->bytes.n <= NET_CALL_ANSWER_MAX && c->out_bytes + e->bytes.n <= NET_CALL_BYTES_MAX;
     if (fits) {
         if (e->final)
-            (void)list_take(c->asking, &c->asking_count, e->call);
+            (void)asking_take(c, e->call);
         queue_message(n, l, e->call, (uint8_t)(FLAG_ANSWER | (e->final ? FLAG_FINAL : 0)), e->bytes);
         return;
     }
-    (void)list_take(c->asking, &c->asking_count, e->call);
+    (void)asking_take(c, e->call);
     abandon(n, l, e->call, FLAG_ANSWER);
     if (e->kind == NET_ANSWER)
         net_act(n, &(struct net_action){.kind = NET_CALL_LEFT, .call = e->call, .peer = e->peer});
@@ -236,6 +256,26 @@ void calls_input(struct net *n, const struct net_event *e)
         drop(n, e);
     else
         answer(n, e);
+}
+
+/* ---- a peer that never answers -------------------------------------------------------------------------------------- */
+
+uint64_t calls_deadline(const struct link *l)
+{
+    const struct link_calls *c = l->calls;
+    return c != NULL && c->asked_count > 0 ? c->asked_ms[0] + NET_CALL_MS : UINT64_MAX;
+}
+
+void calls_tick(struct net *n, struct link *l)
+{
+    while (!l->ended && n->now_ms >= calls_deadline(l)) {
+        uint64_t call = l->calls->asked[0];
+        bool found = asked_take(l->calls, call);
+        assert(found);
+        (void)found;
+        abandon(n, l, call, 0);
+        net_act(n, &(struct net_action){.kind = NET_CALL_LOST, .call = call, .late = true});
+    }
 }
 
 /* ---- receiving ------------------------------------------------------------------------------------------------------ */
@@ -254,9 +294,9 @@ static void abandoned(struct net *n, struct link *l, uint64_t call, bool is_answ
         c->receiving = false;
         buf_close(&c->in);
     }
-    if (is_answer && list_take(c->asked, &c->asked_count, call))
+    if (is_answer && asked_take(c, call))
         net_act(n, &(struct net_action){.kind = NET_CALL_LOST, .call = call, .unsent = true});
-    if (!is_answer && list_take(c->asking, &c->asking_count, call))
+    if (!is_answer && asking_take(c, call))
         net_act(n, &(struct net_action){.kind = NET_CALL_LEFT, .call = call, .peer = l->peer->key});
     uint8_t ours = is_answer ? 0 : FLAG_ANSWER;
     if (unqueue(c, call, ours))
@@ -277,7 +317,7 @@ static void deliver(struct net *n, struct link *l, uint8_t flags)
         a.kind = NET_ANSWERED;
         a.final = (flags & FLAG_FINAL) != 0;
         if (a.final)
-            (void)list_take(c->asked, &c->asked_count, c->in_call);
+            (void)asked_take(c, c->in_call);
     } else {
         a.kind = NET_CALLED;
         assert(c->asking_count < NET_CALLS_MAX);

@@ -10,8 +10,8 @@
 #define NET_CALLS_MAX      64          /* unanswered calls of one link, each way                  */
 #define NET_CALL_PART      32768       /* bytes of a message in one CALL                          */
 #define NET_CALL_QUEUE     (256u << 10)/* bytes queued to a peer above which parts wait           */
-#define NET_CALL_BURST     256         /* calls begun at once by one peer ...                     */
-#define NET_CALL_RATE      64          /* ... and each second; beyond: refused                    */
+#define NET_CALL_BURST     4096        /* calls begun at once by one peer ...                     */
+#define NET_CALL_RATE      2048        /* ... and each second; beyond: refused                    */
 
 struct call_message {
     struct call_message *next;
@@ -25,7 +25,8 @@ struct link_calls {
     struct call_message *out, **out_end;
     uint64_t out_bytes;
     size_t asked_count, asking_count;
-    uint64_t asked[NET_CALLS_MAX];  /* calls of this node that the peer has not ended         */
+    uint64_t asked[NET_CALLS_MAX];  /* calls of this node that the peer has not ended, the oldest first */
+    uint64_t asked_ms[NET_CALLS_MAX]; /* ... and since when                                   */
     uint64_t asking[NET_CALLS_MAX]; /* calls of the peer that this node has not ended         */
     bool receiving, dropping;       /* a message has begun; its bytes are not kept            */
     uint64_t in_call;
@@ -39,6 +40,8 @@ void calls_input(struct net *n, const struct net_event *e); /* NET_CALL NET_CALL
 void calls_message(struct net *n, struct link *l, const struct wire_message *m);
 void calls_pump(struct net *n, struct link *l);             /* more parts, as far as the link takes them */
 void calls_link_gone(struct net *n, struct link *l);
+void calls_tick(struct net *n, struct link *l);             /* gives up what took too long */
+uint64_t calls_deadline(const struct link *l);
 bool calls_under_way(const struct link *l);
 uint64_t calls_idle_since(const struct link *l);            /* the last call, or the session's beginning     */
 void calls_free(struct link *l);

@@ -448,7 +448,7 @@ uint64_t link_deadline(const struct net *n, const struct link *l)
         at = least(at, l->partial_ms + NET_MESSAGE_MS);
     if (l->rim_queued > 0)
         at = least(at, l->stalled_ms + link_dead_ms(n));
-    return least(at, sync_link_deadline(n, l));
+    return least(at, least(calls_deadline(l), sync_link_deadline(n, l)));
 }
 
 static void close_silent(struct net *n, struct link *l, enum wire_reason reason, const char *what)
@@ -475,6 +475,7 @@ static void link_tick(struct net *n, struct link *l)
         close_silent(n, l, REASON_SLOW, "it read nothing");
     if (l->ended)
         return;
+    calls_tick(n, l);
     if (now >= l->ping_ms) {
         l->ping_ms = now + net_jitter(n, link_dead_ms(n) / 3);
         l->ping_sent_ms = now;

@@ -336,6 +336,7 @@ static void peer_info(const struct net *n, const struct peer *p, struct net_peer
     if (out->address[0] == 0)
         (void)snprintf(out->address, sizeof out->address, "%s", l->addr);
     uint64_t equal_ms = l->equal_ms != 0 ? l->equal_ms : l->up_ms;
+    out->rtt_ms = l->rtt_ms;
     out->lag_ms = l->synced ? l->rtt_ms : equal_ms != 0 ? n->now_ms - equal_ms : out->lag_ms;
     out->sent_bytes += l->sent_bytes;
     out->received_bytes += l->received_bytes;

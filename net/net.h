@@ -80,6 +80,8 @@ enum net_welcome {
 #define NET_CALL_REQUEST_MAX ((8u << 20) + (64u << 10))
 #define NET_CALL_ANSWER_MAX  ((1u << 20) + (64u << 10))
 #define NET_CALL_BYTES_MAX   (64u << 20)
+/* A call without its last answer after this is given up (see PROTOCOL 6.7): the longest run, and a minute. */
+#define NET_CALL_MS          (24u * 3600 * 1000 + 60000)
 
 struct net_result {
     uint64_t tag;          /* as NET_STORE gave it; 0: handed in by a client, to be published like an own delta if fresh */
@@ -122,13 +124,14 @@ enum net_action_kind {
     NET_CALLED,      /* peer, call, bytes: a question; answer NET_ANSWER or NET_REFUSE */
     NET_CALL_LEFT,   /* peer, call: the asker does not wait any more; no answer is taken */
     NET_ANSWERED,    /* call, bytes, final */
-    NET_CALL_LOST,   /* call: no (further) answer comes; unsent: the other side has not acted on it, or says so */
+    NET_CALL_LOST,   /* call: no (further) answer comes; unsent: the other side has not acted on it, or says so;
+                      * late: it took NET_CALL_MS */
     NET_LOG          /* level 0 error 1 warn 2 info 3 debug, text */
 };
 struct net_action {
     enum net_action_kind kind;
     uint64_t conn, dial, load, tag, call;
-    bool final, unsent;
+    bool final, unsent, late;
     struct key peer;
     struct bytes bytes;
     struct id id;
@@ -203,6 +206,7 @@ struct net_peer_info {
     struct key id;              /* zero until known */
     char address[NET_ADDR_MAX];
     enum net_peer_state state;
+    uint64_t rtt_ms;            /* the smoothed round trip of a session; 0: not yet measured, or none */
     uint64_t lag_ms;            /* the smoothed round trip while the sets are equal, else the time since they were, or since
                                  * the peer is away */
     uint64_t sent_bytes, received_bytes; /* of all sessions since the start */

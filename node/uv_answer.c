@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static_assert(NET_CALL_MS >= SANDBOX_WALL_MAX_MS + INVOKE_GRACE_MS, "no run that is on time is given up");
+
 struct request *answer_request(struct uv_invokes *all, uint64_t call)
 {
     for (struct request *q = all->requests; q != NULL; q = q->next)
@@ -227,6 +229,10 @@ void answer_lost(struct uv_invokes *all, const struct net_action *a)
         return;
     }
     q->ran = true; /* perhaps: under the same key it is not run again */
+    if (a->late) {
+        request_refused(q, ERR_IO, 504, "timeout", bytes_str("the serving node did not answer in the longest time that a run may take"));
+        return;
+    }
     request_refused(q, ERR_IO, 502, "lost",
                     bytes_str("the connection to the serving node was lost while it worked; it is not known whether the "
                               "program came to its end"));

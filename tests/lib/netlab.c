@@ -55,8 +55,8 @@ static void called(struct lab *lab, struct lab_host *h, const struct net_action 
 {
     static const char *const words[] = {[NET_CALLED] = "called", [NET_CALL_LEFT] = "left", [NET_ANSWERED] = "answered",
                                         [NET_CALL_LOST] = "lost", [NET_REACHED] = "reached"};
-    buf_printf(&h->calls, "%s %llu %zu%s%s\n", words[a->kind], (unsigned long long)a->call, a->bytes.n,
-               a->final ? " final" : "", a->unsent ? " unsent" : "");
+    buf_printf(&h->calls, "%s %llu %zu%s%s%s\n", words[a->kind], (unsigned long long)a->call, a->bytes.n,
+               a->final ? " final" : "", a->unsent ? " unsent" : "", a->late ? " late" : "");
     buf_reset(&h->call_bytes);
     buf_put_bytes(&h->call_bytes, a->bytes);
     if (a->kind == NET_CALLED && h->on_called != NULL)
