@@ -2,6 +2,7 @@
  * A node that runs what it is asked to run and lies about it: souk itself, with what it says to other nodes passed through
  * the functions below (the linker's --wrap). The lie is the word in the file $LIAR_FILE, read at each call; none: the truth.
  */
+#include "net/net.h"
 #include "node/callwire.h"
 #include "node/receipt.h"
 #include "node/serving.h"
@@ -17,6 +18,8 @@ void __real_call_put_answer(struct buf *out, const struct call_answer *a);
 void __wrap_call_put_answer(struct buf *out, const struct call_answer *a);
 bool __real_serving_has(const struct serving *s, const struct id *entry, const struct key *node);
 bool __wrap_serving_has(const struct serving *s, const struct id *entry, const struct key *node);
+enum net_action_kind __real_net_next(struct net *n, struct net_action *a);
+enum net_action_kind __wrap_net_next(struct net *n, struct net_action *a);
 
 static bool lies(const char *word)
 {
@@ -84,4 +87,13 @@ void __wrap_call_put_answer(struct buf *out, const struct call_answer *a)
 bool __wrap_serving_has(const struct serving *s, const struct id *entry, const struct key *node)
 {
     return lies("asks anyone") || __real_serving_has(s, entry, node);
+}
+
+/* A call that is lost is one that took too long: nobody can wait a day for that. */
+enum net_action_kind __wrap_net_next(struct net *n, struct net_action *a)
+{
+    enum net_action_kind kind = __real_net_next(n, a);
+    if (kind == NET_CALL_LOST && !a->unsent)
+        a->late = lies("late");
+    return kind;
 }

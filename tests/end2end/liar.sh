@@ -103,3 +103,22 @@ on 2 invoke echo -d 1 --on "$(field 1 id | cut -c1-12)" >"$work/out" 2>"$work/er
 grep -q 'not deployed here for other nodes' "$work/err" || fail "not by node 1: $(cat "$work/err")"
 [[ $(started 3) == "$ran" && $(routed) == "$asked" ]] || fail "node 1 passed it on"
 rm "$LIAR_FILE"
+
+say "a call that took too long is a timeout, and not tried again"
+on 3 deploy rm echo || fail "deploy rm on 3"
+on 1 deploy echo --share --allow-weak --timeout 300 -- sleep 300 >/dev/null || fail "deploy on 1"
+serving_are() { # NAME...
+    [[ $(on 2 ls node -o json | jq -r '[.[].node | select(.deployments | length > 0) | .name] | sort | join(" ")') == "$*" ]]
+}
+await 30 "node 2 knows that only node 1 serves" serving_are node-1
+http 2 POST /models/echo/invoke -d 1 -o "$work/problem" 2>/dev/null &
+client=$!
+runs() { [[ $(on 1 deploy ls -o json | jq '.[0].running') == 1 ]]; }
+await 30 "it runs on node 1" runs
+serve 3
+await 30 "node 2 knows of both" serving_are node-1 node-3
+echo late >"$LIAR_FILE"
+kill9 1
+wait $client
+[[ $(jq -r '.code + " " + (.status | tostring)' "$work/problem") == "timeout 504" ]] || fail "a call that took too long: $(cat "$work/problem")"
+[[ $(started 3) == 0 ]] || fail "it was run again on node 3"
