@@ -88,7 +88,7 @@
 #define NET_SERVED_SLACK    8192        /* beyond this and twice the set every answer counts as such */
 #define NET_SERVE_MAX       (2 * NET_WINDOW_IDS) /* ids asked by one peer and not yet answered      */
 #define NET_STORING_MAX     4096        /* bundles handed to the store                              */
-#define NET_STORING_BYTES   (8u << 20) /* ... and their bytes                                      */
+#define NET_STORING_BYTES   (16u << 20) /* ... and their bytes                                      */
 #define NET_FORWARD_MAX     (16u << 10) /* a larger delta of others is forwarded as an id           */
 #define NET_LOADS_MAX       64          /* own deltas being loaded for broadcast                    */
 #define NET_PUBLISH_MAX     8192        /* own deltas waiting for that; beyond: as ids              */

@@ -78,6 +78,7 @@ static uint64_t window_of(const struct link *l)
  * asked for eight whatever the others owe: the silence of one takes nothing from them. */
 static bool room_to_ask(const struct net *n, const struct link *l)
 {
+    static_assert(NET_STORING_BYTES / 2 >= NET_WINDOW_MIN * MODEL_DELTA_MAX, "eight of the largest fit beside what is stored");
     bool few = l->asked < NET_WINDOW_MIN;
     size_t rows = few ? NET_WINDOW_MIN * links_up(n) : n->wants.asked;
     uint64_t due = few ? 0 : n->wants.asked * l->mean_bytes;
@@ -239,12 +240,13 @@ static void put_off(struct net *n, struct link *l, const struct glance *g)
         next_holder(n, w);
 }
 
+/* A large answer counts at once: what does not fit later is given again, and slowly (NET_AGAIN_RATE). */
 static void note_answer(struct net *n, struct link *l, size_t bytes)
 {
     assert(l->asked > 0);
     l->asked--;
     l->answered_ms = n->now_ms;
-    l->mean_bytes = (7 * l->mean_bytes + bytes) / 8;
+    l->mean_bytes = bytes > l->mean_bytes ? bytes : (7 * l->mean_bytes + bytes) / 8;
 }
 
 /* True: a delta that need not be stored, and why not is counted. */
