@@ -130,6 +130,14 @@ static int by_name(const void *a, const void *b)
     return c != 0 ? c : id_cmp(&x->id, &y->id);
 }
 
+static size_t number_of(struct bytes digits)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < digits.n; i++)
+        n = n * 10 + (size_t)(digits.p[i] - '0');
+    return n;
+}
+
 /* Cursors are "n" and a number; "foreign" is another node's. */
 static enum err start_of(struct bytes cursor, size_t *start)
 {
@@ -140,8 +148,7 @@ static enum err start_of(struct bytes cursor, size_t *start)
         return ERR_MESH;
     if (cursor.p[0] != 'n')
         return ERR_FORM;
-    for (size_t i = 1; i < cursor.n; i++)
-        *start = *start * 10 + (size_t)(cursor.p[i] - '0');
+    *start = number_of(bytes_of(cursor.p + 1, cursor.n - 1));
     return ERR_OK;
 }
 
@@ -266,8 +273,8 @@ static enum err changes(struct fake *f, struct api_call *call)
     for (size_t i = 0; at == 0 && i < call->cursor.n; i++)
         if (call->cursor.p[i] < '0' || call->cursor.p[i] > '9')
             return ERR_FORM;
-    if (at == 0 && call->cursor.n > 0)
-        at = (size_t)strtoul((const char *)call->cursor.p, NULL, 10);
+    if (at == 0)
+        at = number_of(call->cursor);
     call->changes = mem_calloc(call->limit, sizeof *call->changes);
     buf_put_str(&call->out, "{\"changes\":[");
     for (; at < f->change_count && call->change_count < call->limit; at++) {
