@@ -21,7 +21,7 @@ grep -qx 'translation  La casa es grande. El jardín es pequeño.' "$work/chain.
 kept() { [[ $(on 3 receipt ls -o json | jq length) == 3 ]]; }
 await 10 "three receipts are kept" kept
 [[ $(on 3 receipt ls -o json | jq '[.[].issuer.id] | unique | length') == 2 ]] || fail "two nodes signed them"
-on 1 invoke language -d 'Les enfants jouent dans le jardin' | grep -q '^__label__fr 0.9' || fail "French"
+on 1 invoke language -d 'Les enfants jouent dans le jardin' | found '^__label__fr 0.9' || fail "French"
 
 say "the receipts, by a library of others"
 if ! command -v npm >/dev/null || ! npm install --prefix "$work/npm" --ignore-scripts --no-audit --no-fund --silent --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=20000 \

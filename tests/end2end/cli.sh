@@ -68,9 +68,9 @@ say "help, man page, completion"
 [[ $(wc -l <"$work/verbs") -ge 35 ]] || fail "souk --help lists $(wc -l <"$work/verbs") verbs"
 while read -r verb; do
     # shellcheck disable=SC2086
-    "$souk" $verb --help | grep -q "^Usage: souk $verb" || fail "souk $verb --help"
+    "$souk" $verb --help | found "^Usage: souk $verb" || fail "souk $verb --help"
 done <"$work/verbs"
-"$souk" peer --help | grep -q 'peer unban' || fail "souk peer --help"
+"$souk" peer --help | found 'peer unban' || fail "souk peer --help"
 "$souk" help man >"$work/souk.1"
 ! mandoc -T lint -W warning "$work/souk.1" | grep . || fail "mandoc finds fault with the man page"
 while read -r verb; do grep -q "^\.It Cm $verb" "$work/souk.1" || fail "the man page lacks $verb"; done <"$work/verbs"
@@ -109,7 +109,7 @@ sed -E 's/^#([a-z])/\1/' "$top/deploy/souk.conf" | grep -vE '^(name|advertise|pe
 SOUK_LOG=loud try 1 'SOUK_LOG: log wants one of' config check --dir "$work/c"
 
 say "a directory and its node"
-"$souk" init --dir "$work/1" --new-mesh ours --name shelf | grep -q ours || fail "init"
+"$souk" init --dir "$work/1" --new-mesh ours --name shelf | found ours || fail "init"
 try 3 'holds no entries yet: no node has run there' export jsonl --dir "$work/1"
 try 3 'holds no entries yet' verify --dir "$work/1"
 try 4 'belongs to mesh' init --dir "$work/1" --mesh "$(printf '1%.0s' {1..64})"
@@ -180,7 +180,7 @@ on 1 import jsonl - <"$work/made.jsonl" -o json >"$work/sum" 2>"$work/refused" |
 [[ $(jq -c '[.read,.accepted,.refused]' "$work/sum") == '[453,450,3]' ]] || fail "$(cat "$work/sum")"
 for line in 451 452 453; do grep -q "^line $line" "$work/refused" || fail "line $line is not reported"; done
 grep -q '^line 453: ok: refused: /parameters: ' "$work/refused" || fail "a refusal says name, place and reason"
-on 1 ls model --all -o jsonl | wc -l | grep -qx 451 || fail "ls --all"
+on 1 ls model --all -o jsonl | wc -l | found -x 451 || fail "ls --all"
 on 1 import jsonl <(echo rubbish) --dir "$work/1" >/dev/null 2>&1 && fail "an import that reads nothing fails"
 on 1 export jsonl "$work/export.jsonl" || fail "export"
 [[ $(wc -l <"$work/export.jsonl") == 451 ]] || fail "export has $(wc -l <"$work/export.jsonl") lines"
@@ -212,14 +212,14 @@ kill -STOP "${pid[3]}" # the import takes as long as it is looked at
 script -qefc "$souk --dir $work/3 import jsonl $work/shown.jsonl" "$work/screen" </dev/null >/dev/null &
 import=$!
 await 30 "a terminal" test -e "$work/screen"
-bar_drawn() { tr '\r' '\n' <"$work/screen" | grep -qE '^\[#+ *\] +[0-9]+ %  [0-9]+ entries  [0-9]+/s  .* left'; }
+bar_drawn() { tr '\r' '\n' <"$work/screen" | found -E '^\[#+ *\] +[0-9]+ %  [0-9]+ entries  [0-9]+/s  .* left'; }
 await 30 "a bar with its rate and the time left" bar_drawn
 kill -CONT "${pid[3]}"
 wait $import || fail "the import on a terminal: $(cat "$work/screen")"
 grep -q '4000 rows read, 4000 written' "$work/screen" || fail "the bar's end: $(cat "$work/screen")"
-terminal "$souk --dir $work/3 ls model" | grep -q $'\033\\[1m' || fail "no bold head on a terminal"
-! terminal "NO_COLOR=1 $souk --dir $work/3 ls model" | grep -q $'\033\\[1m' || fail "NO_COLOR is ignored"
-! on 3 ls model | grep -q $'\033' || fail "colours outside of a terminal"
+terminal "$souk --dir $work/3 ls model" | found $'\033\\[1m' || fail "no bold head on a terminal"
+! terminal "NO_COLOR=1 $souk --dir $work/3 ls model" | found $'\033\\[1m' || fail "NO_COLOR is ignored"
+! on 3 ls model | found $'\033' || fail "colours outside of a terminal"
 "$souk" --dir "$work/3" status -w >"$work/watch" &
 watch=$!
 drawn_again() { [[ $(grep -c '^entries' "$work/watch") -ge 3 ]]; }

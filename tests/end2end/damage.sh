@@ -23,7 +23,7 @@ unverified() {
     on "$n" "$@" >"$work/try.out" 2>"$work/try.log" </dev/null
     got=$?
     [[ $got == 6 ]] || fail "souk $*: status $got, not 6: $(cat "$work/try.log")"
-    cat "$work/try.out" "$work/try.log" | grep -qF "$file" || fail "souk $* does not name ${file##*/}: $(cat "$work/try.out" "$work/try.log")"
+    grep -qF "$file" "$work/try.out" "$work/try.log" || fail "souk $* does not name ${file##*/}: $(cat "$work/try.out" "$work/try.log")"
     grep -qF "stop the node, move $work/$n/store away and start it again" "$work/try.log" || fail "souk $* names no next step: $(cat "$work/try.log")"
 }
 run=(run --http 127.0.0.1:0 --listen 127.0.0.1:0)
@@ -66,7 +66,7 @@ echo '{"name":"x"}' | on 3 put model - 2>"$work/try.log"
 [[ $? == 6 ]] && grep -q 'run `souk verify`' "$work/try.log" || fail "a write that meets the damage: $(cat "$work/try.log")"
 grep -q "error store the disk failed a write: .*$table.*; bytes on disk are not what was written: stop the node" "$work/3.err" || fail "the log does not name the file"
 [[ $(on 3 ls model --all -o jsonl | wc -l) == 300 ]] || fail "what can be read is not read"
-on 3 export jsonl - 2>/dev/null | wc -l | grep -qx 300 || fail "what can be read is not exported"
+on 3 export jsonl - 2>/dev/null | wc -l | found -x 300 || fail "what can be read is not exported"
 stop 3
 flip "$table" "$(($(stat -c %s "$table") * 3 / 4))" # rows with JSON
 start 3

@@ -46,7 +46,7 @@ if command -v systemd-analyze >/dev/null; then
     systemd-analyze verify "$work/souk.service" >"$work/unit" 2>&1 || fail "$(cat "$work/unit")"
     ! grep -q 'souk.service' "$work/unit" || fail "$(cat "$work/unit")"
     sed -i 's/^Type=notify/Type=notified/' "$work/souk.service"
-    systemd-analyze verify "$work/souk.service" 2>&1 | grep -q 'Failed to parse' || fail "a fault in the unit is not found"
+    systemd-analyze verify "$work/souk.service" 2>&1 | found 'Failed to parse' || fail "a fault in the unit is not found"
 fi
 
 say "scripts"

@@ -18,7 +18,7 @@ echo first >"$work/acknowledged"
 
 echo '{"name":"echo"}' | on 1 put model - >/dev/null || fail "put"
 on 1 deploy echo --allow-weak -- cat >/dev/null 2>"$work/deploy.err" && sandbox=1
-[[ -n ${sandbox:-} ]] || grep -qE 'missing|namespace|sandbox|permitted' "$work/deploy.err" || fail "deploy: $(cat "$work/deploy.err")"
+[[ -n ${sandbox:-} ]] || found -E 'missing|namespace|sandbox|permitted' "$work/deploy.err" || fail "deploy: $(cat "$work/deploy.err")"
 
 say "fill the disk"
 head -c 60m /dev/zero >"$work/1/ballast" 2>/dev/null

@@ -42,7 +42,7 @@ find_asking() { # links come and go: one that is not in session with it now
 await 60 "a node has no session with it" find_asking
 await 30 "node $asking has heard of it" heard
 [[ $(on "$asking" invoke echo -d '"far"' --receipt "$work/r") == far ]] || fail "node $asking cannot invoke on node $serving"
-"$souk" receipt verify "$work/r" | grep -q "$(field "$serving" id)" || fail "the receipt is not node $serving's"
+"$souk" receipt verify "$work/r" | found "$(field "$serving" id)" || fail "the receipt is not node $serving's"
 linked "$asking" "$serving" || fail "the link is not kept for the next call"
 [[ $(on "$asking" invoke echo -d '"near"') == near ]] || fail "the second invoke"
 

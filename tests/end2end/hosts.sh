@@ -14,7 +14,7 @@ put() { # HOST NAME
 }
 has() { on "$1" get model "$2" >/dev/null 2>&1; }
 up_with() { # HOST OTHER: a session between them is up, as HOST sees it
-    status "$1" ".peers[] | select(.id == \"$(field "$2" id)\") | .state" | grep -qx up
+    status "$1" ".peers[] | select(.id == \"$(field "$2" id)\") | .state" | found -x up
 }
 down_with() { ! up_with "$1" "$2"; }
 each_sees() { # N: every node has at least N peers

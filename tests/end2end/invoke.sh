@@ -76,13 +76,13 @@ fails() { # CODE STATUS COMMAND...
     [[ $(jq -r .receipt.credentialSubject.work.result "$work/problem") == "$want" ]] || fail "the receipt's result"
 }
 fails exit 502 sh -c 'echo no >&2; exit 3'
-jq -r .detail "$work/problem" | grep -q '(3).*no' || fail "detail: $(jq -r .detail "$work/problem")"
+jq -r .detail "$work/problem" | found '(3).*no' || fail "detail: $(jq -r .detail "$work/problem")"
 fails signal 502 sh -c 'kill -SEGV $$'
 fails bad_output 502 echo '{'
 fails output_limit 502 yes
 wall=1 fails timeout 504 sleep 30
 deploy 1 helper -- sleep 30
-post "$http1" "$token" /agents/helper/invoke -H 'X-Timeout: 0.3' -d 1 -o "$work/problem" -w '%{http_code}\n' | grep -q 504 || fail "X-Timeout"
+post "$http1" "$token" /agents/helper/invoke -H 'X-Timeout: 0.3' -d 1 -o "$work/problem" -w '%{http_code}\n' | found 504 || fail "X-Timeout"
 on 1 invoke helper -d 1 --timeout 0.3 2>/dev/null
 [[ $? == 8 ]] || fail "a timeout is not exit status 8"
 [[ $(post "$http1" "$token" /models/echo/invoke -d 'no json' | jq -r .code) == bad_input ]] || fail "input that is no JSON"
@@ -125,7 +125,7 @@ wait "${clients[@]}"
 say "events"
 deploy 1 echo --output text -- sh -c 'echo one; sleep 0.2; echo two'
 post "$http1" "$token" /models/echo/invoke -N -H 'Accept: text/event-stream' -d 1 >"$work/events"
-grep -A1 '^event: output' "$work/events" | grep -q '{"text":"one\\n"}' || fail "the first piece"
+grep -A1 '^event: output' "$work/events" | found '{"text":"one\\n"}' || fail "the first piece"
 grep -A1 '^event: result' "$work/events" | tail -1 | sed 's/^data: //' | jq -r .output | cmp - <(printf 'one\ntwo\n\n') || fail "the result"
 
 say "a file that changed"
@@ -137,9 +137,9 @@ touch "$work/tool"
 [[ $(on 1 invoke echo -d 1) == 1 ]] || fail "a file that was only touched is refused"
 cp /bin/true "$work/tool.new" && mv "$work/tool.new" "$work/tool"
 is=$(b2sum -l 256 "$work/tool" | cut -d' ' -f1)
-post "$http1" "$token" /models/echo/invoke -d 1 -o "$work/problem" -w '%{http_code}' | grep -q 503 || fail "not 503: $(cat "$work/problem")"
+post "$http1" "$token" /models/echo/invoke -d 1 -o "$work/problem" -w '%{http_code}' | found 503 || fail "not 503: $(cat "$work/problem")"
 [[ $(jq -r .code "$work/problem") == setup ]] || fail "not setup"
-jq -r .detail "$work/problem" | grep -q "$was.*$is\|$is.*$was" || fail "both hashes: $(jq -r .detail "$work/problem")"
+jq -r .detail "$work/problem" | found "$was.*$is\|$is.*$was" || fail "both hashes: $(jq -r .detail "$work/problem")"
 [[ $(jq -r .receipt.credentialSubject.work.status "$work/problem") == refused ]] || fail "its receipt"
 
 chmod 711 "$work" # as root the interpreter is opened under another id
@@ -152,7 +152,7 @@ for changed in sh own; do
     is=$(b2sum -l 256 "$work/$changed" | cut -d' ' -f1)
     post "$http1" "$token" /models/echo/invoke -d 1 -o "$work/problem"
     [[ $(jq -r .code "$work/problem") == setup ]] || fail "a changed $changed runs: $(cat "$work/problem")"
-    jq -r .detail "$work/problem" | grep -q "$was.*$is" || fail "both hashes of $changed: $(jq -r .detail "$work/problem")"
+    jq -r .detail "$work/problem" | found "$was.*$is" || fail "both hashes of $changed: $(jq -r .detail "$work/problem")"
 done
 
 if [[ $(id -u) == 0 ]]; then
@@ -169,7 +169,7 @@ deploy 1 echo --share -- "$work/script"
 served() { on "$1" invoke echo -d '"far"' --receipt "$work/r" >"$work/out" 2>"$work/err"; }
 await 10 "node 2 has heard of it" served 2
 [[ $(cat "$work/out") == far ]] || fail "the output from afar: $(cat "$work/out")"
-"$souk" receipt verify "$work/r" | grep -q "$(field 1 id)" || fail "the receipt is not node 1's"
+"$souk" receipt verify "$work/r" | found "$(field 1 id)" || fail "the receipt is not node 1's"
 [[ $(on 2 receipt ls -o json | jq -r '.[0].id') == "$(jq -r .id "$work/r")" ]] || fail "node 2 does not keep what it received"
 token2=$(on 2 token new --scope invoke)
 [[ $(post "$http2" "$token2" /models/echo/invoke -d '{"a":1}' | jq -c .output) == '{"a":1}' ]] || fail "HTTP on node 2"
@@ -184,13 +184,13 @@ await 30 "it runs over there" runs echo 1
 kill -KILL $client
 await 30 "it is cancelled over there" cancelled
 runs echo 0 || fail "it still runs over there"
-http 2 POST /models/echo/invoke -H 'X-Timeout: 0.5' -d 1 -o "$work/problem" -w '%{http_code}' | grep -q 504 || fail "X-Timeout from afar: $(cat "$work/problem")"
+http 2 POST /models/echo/invoke -H 'X-Timeout: 0.5' -d 1 -o "$work/problem" -w '%{http_code}' | found 504 || fail "X-Timeout from afar: $(cat "$work/problem")"
 [[ $(jq -r .receipt.credentialSubject.work.result "$work/problem") == timeout ]] || fail "the serving node does not know of X-Timeout"
 runs echo 0 || fail "it runs on over there after X-Timeout"
 
 say "one node has so many at a time"
 echo 'limits.invokes_peer = 2' >>"$work/1/souk.conf" && kill -HUP "${pid[1]}"
-bounded() { on 1 config show | grep -q 'limits.invokes_peer.*2'; }
+bounded() { on 1 config show | found 'limits.invokes_peer.*2'; }
 await 10 "the setting is read" bounded
 clients=()
 for _ in 1 2; do "$souk" --dir "$work/2" invoke echo -d 1 >/dev/null 2>&1 & clients+=($!); done
@@ -207,7 +207,7 @@ on 1 deploy echo --manifest "$work/manifest" >/dev/null || fail "a manifest"
 on 2 invoke echo -d @"$work/big" | cmp - "$work/big" || fail "3 MB there and back"
 deploy 1 echo --share --output text -- sh -c 'echo one; sleep 0.2; echo two'
 post "$http2" "$token2" /models/echo/invoke -N -H 'Accept: text/event-stream' -d 1 >"$work/events"
-grep -A1 '^event: output' "$work/events" | grep -q '{"text":"one\\n"}' || fail "the first piece from afar"
+grep -A1 '^event: output' "$work/events" | found '{"text":"one\\n"}' || fail "the first piece from afar"
 
 say "another node takes over where nothing was started"
 echo '{"command":["sh","-c","sleep 2; echo 1"],"parallel":1,"queue":1,"allow_weak":true,"share":true}' >"$work/busy"

@@ -34,6 +34,10 @@ fail() {
     exit 1
 }
 say() { echo "-- $*"; }
+# As `grep -q` of a pipe, but reads to its end: whoever still writes would fail of it otherwise.
+found() {
+    grep "$@" | tail -c 1 | grep -q ''
+}
 
 # await SECONDS WHAT COMMAND...: until the command succeeds. The seconds are those of a machine with nothing else to do; a slow
 # or loaded one gets several times as long, which costs nothing where all is well.

@@ -72,8 +72,8 @@ for n in 1 2; do
     [[ $(http $n GET /models/one | jq -r .meta.id) == "$to" ]] || fail "a name does not follow on $n"
     [[ $(http $n GET "/models/$to" | jq -c '[.model.description,.model.tags,.model.version]') == '["d",["t"],"granted again"]' ]] || fail "the copy differs on $n"
     [[ $(http $n GET "/models/$(cut -c1-12 "$work/old")%2Fone" | jq -r .meta.id) == "$id" ]] || fail "an owner that is named is not followed on $n"
-    on $n get model one | grep -q "^owner  *$(cat "$work/new")" || fail "souk get does not follow on $n"
-    on $n get model "$id" | grep -q "^moved_to  *$to" || fail "souk get does not tell on $n"
+    on $n get model one | found "^owner  *$(cat "$work/new")" || fail "souk get does not follow on $n"
+    on $n get model "$id" | found "^moved_to  *$to" || fail "souk get does not tell on $n"
     [[ $(http $n GET /agents/helper | jq -r .meta.owner) == "$(cat "$work/new")" ]] || fail "an agent does not follow on $n"
 done
 [[ $(on 1 key retire old new) == '0 entries'* ]] || fail "again"
