@@ -5,6 +5,7 @@
  */
 #include "crdt/alloc.h"
 #include "store/kv.h"
+#include "store/rocks_prealloc.h"
 #include "store/rocks_wal.h"
 
 #include <assert.h>
@@ -49,6 +50,7 @@ struct rocks {
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *sync;
     rocksdb_writebatch_t *batch; /* the writer's own, kept for its memory */
+    struct rocks_prealloc log;   /* the writer's own */
     char fault[FAULT_BYTES]; /* of the last read that failed, under the lock */
 };
 
@@ -347,6 +349,7 @@ static enum err write_batch(struct rocks *r, rocksdb_t *db, const struct kv_batc
     rocksdb_set_perf_level(rocksdb_disable); /* of this thread: else every comparison of keys is counted */
     rocksdb_writebatch_clear(wb);
     fill_batch(wb, batch);
+    rocks_prealloc_before(&r->log, r->path, batch->log.n);
     rocksdb_write(db, r->sync, wb, &text);
     r->batch = batch->log.n <= BATCH_KEPT_BYTES ? wb : NULL;
     if (r->batch == NULL)
@@ -447,6 +450,7 @@ static enum err probe_room(const struct rocks *r)
 /* With all users gone: close, open again; where that fails, at least for reading. */
 static void swap_handle(struct rocks *r)
 {
+    rocks_prealloc_close(&r->log);
     if (r->db != NULL)
         rocksdb_close(r->db);
     r->refused = open_db(r, OPEN_WRITE, NULL);
@@ -503,6 +507,7 @@ static void rocks_close(struct kv *kv)
     assert(r->users == 0);
     if (r->db != NULL && r->refused == ERR_OK)
         end_log(r);
+    rocks_prealloc_close(&r->log);
     if (r->db != NULL)
         rocksdb_close(r->db);
     rocksdb_readoptions_destroy(r->read);
@@ -542,6 +547,7 @@ enum err kv_rocks_open(struct kv **out, const struct kv_rocks_config *config, st
     pthread_mutex_init(&r->lock, NULL);
     init_idle(r);
     r->path = mem_strdup(config->path);
+    r->log.fd = -1;
     r->options = make_options(r, config);
     r->read = rocksdb_readoptions_create();
     r->sync = rocksdb_writeoptions_create();

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -98,10 +99,11 @@ static bool is_damaged(int fd, uint64_t *at)
     return found;
 }
 
-static bool is_wal(const char *name)
+bool rocks_wal_number(const char *name, uint64_t *number)
 {
-    size_t digits = strspn(name, "0123456789");
-    return digits > 0 && strcmp(name + digits, ".log") == 0;
+    char *end;
+    *number = strtoull(name, &end, 10);
+    return end > name && name[0] >= '0' && name[0] <= '9' && strcmp(end, ".log") == 0;
 }
 
 enum err rocks_wal_check(const char *path, struct buf *why)
@@ -112,8 +114,8 @@ enum err rocks_wal_check(const char *path, struct buf *why)
     if (dir == NULL)
         return ERR_OK;
     while (e == ERR_OK && (file = readdir(dir)) != NULL) {
-        int fd = is_wal(file->d_name) ? openat(dirfd(dir), file->d_name, O_RDONLY | O_CLOEXEC) : -1;
-        uint64_t at;
+        uint64_t at, number;
+        int fd = rocks_wal_number(file->d_name, &number) ? openat(dirfd(dir), file->d_name, O_RDONLY | O_CLOEXEC) : -1;
         if (fd < 0)
             continue;
         if (is_damaged(fd, &at)) {

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COMMITS = 6, LARGE = 40000 };
+enum { COMMITS = 6, LARGE = 40000, ROOM = 70000 };
 
 struct disk {
     char dir[200], file[256];
@@ -54,14 +54,6 @@ static size_t size_of(const char *file)
     return (size_t)st.st_size;
 }
 
-static void write_file(const struct disk *d, size_t n)
-{
-    int fd = open(d->file, O_CREAT | O_WRONLY | O_TRUNC, 0600);
-    cr_assert(fd >= 0);
-    cr_assert_eq(write(fd, d->bytes, n), (ssize_t)n);
-    close(fd);
-}
-
 static void read_file(struct disk *d)
 {
     int fd = open(d->file, O_RDONLY);
@@ -72,11 +64,30 @@ static void read_file(struct disk *d)
     close(fd);
 }
 
+/* Where the zeros of the room ahead begin. */
+static size_t written(struct disk *d)
+{
+    read_file(d);
+    size_t n = d->n;
+    while (n > 0 && d->bytes[n - 1] == 0)
+        n--;
+    return n;
+}
+
+static void write_file(const struct disk *d, size_t n)
+{
+    int fd = open(d->file, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    cr_assert(fd >= 0);
+    cr_assert_eq(write(fd, d->bytes, n), (ssize_t)n);
+    close(fd);
+}
+
 /* Small commits and two that span blocks; key i holds i. */
 static void commit(struct kv *kv, uint8_t i)
 {
-    static const uint8_t large[LARGE] = {1};
+    uint8_t large[LARGE];
     struct kv_batch b = {0};
+    memset(large, 1, sizeof large);
     kv_batch_put(&b, bytes_of(&i, 1), bytes_of(large, i % 3 == 2 ? LARGE : 50));
     cr_assert_eq(kv->ops->write(kv, &b), ERR_OK);
     kv_batch_close(&b);
@@ -92,7 +103,7 @@ static void open_disk(struct disk *d)
     find_file(d, ".log");
     for (uint8_t i = 0; i < COMMITS; i++) {
         commit(kv, i);
-        d->end[i] = size_of(d->file);
+        d->end[i] = written(d);
     }
     kv->ops->close(kv);
     read_file(d);
@@ -199,6 +210,8 @@ Test(rocks_wal, a_torn_end_is_no_damage)
         for (size_t cut = length; cut > 0; cut -= cut < step ? cut : step) {
             cr_assert_eq(ftruncate(fd, (off_t)(from + cut)), 0);
             cr_assert_eq(checked(&d), ERR_OK, "commit %d cut after %zu bytes", i, cut);
+            cr_assert_eq(ftruncate(fd, (off_t)(from + cut) + ROOM), 0);
+            cr_assert_eq(checked(&d), ERR_OK, "commit %d cut after %zu bytes, with room behind", i, cut);
         }
     }
     close(fd);
