@@ -9,7 +9,6 @@
 #include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -17,11 +16,16 @@ enum {
     RECORD_BYTES = 64, /* of a commit in the log besides its rows: headers of the commit, of its record and of a second part */
 };
 
-/* The log's size as it was left, and there is room for `bytes`. */
+/* Not by fstat: after that Linux (6.13 and later) gives the next write a time of its own, which is synced with it. */
+static off_t size_of(int fd)
+{
+    return lseek(fd, 0, SEEK_END);
+}
+
+/* The log is as long as it was left, and there is room for `bytes`. */
 static bool has_room(const struct rocks_prealloc *p, size_t bytes)
 {
-    struct stat now;
-    return p->fd >= 0 && p->left >= bytes && fstat(p->fd, &now) == 0 && (uint64_t)now.st_size == p->size;
+    return p->fd >= 0 && p->left >= bytes && size_of(p->fd) == p->size;
 }
 
 static int open_newest(const char *path)
@@ -52,14 +56,13 @@ static void append_zeros(int fd)
 
 void rocks_prealloc_before(struct rocks_prealloc *p, const char *path, size_t bytes)
 {
-    struct stat now;
     bytes += RECORD_BYTES;
     if (bytes <= ROCKS_SMALL_COMMIT_BYTES && !has_room(p, bytes)) {
         rocks_prealloc_close(p);
         p->fd = open_newest(path);
         if (p->fd >= 0) {
             append_zeros(p->fd);
-            p->size = fstat(p->fd, &now) == 0 ? (uint64_t)now.st_size : 0;
+            p->size = size_of(p->fd);
             p->left = ROCKS_AHEAD_BYTES;
         }
     }

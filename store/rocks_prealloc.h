@@ -10,7 +10,7 @@
 #define SOUK_STORE_ROCKS_PREALLOC_H
 
 #include <stddef.h>
-#include <stdint.h>
+#include <sys/types.h>
 
 enum {
     ROCKS_AHEAD_BYTES = 1 << 20,         /* appended at a time: a few hundred lone writes */
@@ -20,7 +20,7 @@ enum {
 /* One writer's. Zero-initialise with fd = -1. */
 struct rocks_prealloc {
     int fd;        /* the newest log, or -1 */
-    uint64_t size; /* of that file, as far as known; another one: the log was closed, or has outgrown its room */
+    off_t size;    /* of that file, as it was left; another one: the log was closed, or has outgrown its room */
     size_t left;   /* bytes of the room, about */
 };
 
