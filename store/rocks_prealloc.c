@@ -67,6 +67,8 @@ void rocks_prealloc_before(struct rocks_prealloc *p, const char *path, size_t by
         }
     }
     p->left -= bytes < p->left ? bytes : p->left;
+    if (p->left == 0)
+        rocks_prealloc_close(p); /* a deleted log would keep its place on the disk */
 }
 
 void rocks_prealloc_close(struct rocks_prealloc *p)
