@@ -131,7 +131,7 @@ Test(rocks_prealloc, the_next_log_gets_room)
         newest_log(dir, now);
         if (first[0] != '\0' && strcmp(first, now) != 0)
             break;
-        strcpy(first, now);
+        memcpy(first, now, sizeof first);
         cr_assert_eq(put(kv, i, 1 << 20), ERR_OK);
     }
     cr_assert_lt(i, 40, "the log never changed");
