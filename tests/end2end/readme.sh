@@ -90,6 +90,17 @@ done <"$work/script"
 finish_command
 echo "$commands commands of the README replayed"
 
+# One node killed: the others go on, and what deploy/run prints brings it back.
+pkill -KILL -f -- "$work/souk/mesh-2 run " || fail "there is no second node"
+told() { grep -q '^run: node 2 has stopped with status 137; ' "$work/run.err"; }
+await 10 "deploy/run says that a node has stopped" told
+for n in 1 3; do on "souk/mesh-$n" status >/dev/null || fail "node $n ended with node 2"; done
+bash -c "exec $(sed -n 's/^run: node 2 .* to start it again: //p' "$work/run.err")" >"$work/again.out" 2>"$work/again.err" &
+pid[again]=$!
+await 30 "node 2 is back" is_ready again
+await 30 "node 2 holds what the others hold" same_state souk/mesh-1 souk/mesh-2 souk/mesh-3
+stop again
+
 kill -INT "${pid[run]}"
 wait "${pid[run]}"
 code=$?
