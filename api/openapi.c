@@ -37,18 +37,20 @@ static void member(struct buf *out, struct seq *s, const char *name)
     buf_put_u8(out, ':');
 }
 
-/* A text of the tables with {kind}, {Kind} and {kinds} replaced. */
+/* A text of the tables with {kind}, {Kind} and {kinds} replaced; "a {kind}" becomes "an agent". */
 static void expand(struct buf *out, const char *text, const struct route_kind *kind)
 {
-    static const char *const marks[] = {"{kinds}", "{kind}", "{Kind}"};
+    static const char *const marks[] = {"{kinds}", "{kind}", "{Kind}", "a {kind}"};
     while (*text != 0) {
         size_t i = 0;
-        while (i < 3 && (kind == NULL || strncmp(text, marks[i], strlen(marks[i])) != 0))
+        while (i < 4 && (kind == NULL || strncmp(text, marks[i], strlen(marks[i])) != 0))
             i++;
-        if (i == 3) {
+        if (i == 4) {
             buf_put_u8(out, (uint8_t)*text++);
             continue;
         }
+        if (i == 3)
+            buf_put_str(out, strchr("aeiou", kind->singular[0]) != NULL ? "an " : "a ");
         size_t at = out->n;
         buf_put_str(out, i == 0 ? kind->plural : kind->singular);
         if (i == 2)

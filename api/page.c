@@ -70,6 +70,8 @@ static void put_head(struct buf *out, const json_t *status)
                      "table{border-collapse:collapse;margin:0 0 1.5rem}\n"
                      "th,td{text-align:left;padding:.2rem 1rem .2rem 0;vertical-align:top}\n"
                      "th{white-space:nowrap}td{overflow-wrap:anywhere}\n"
+                     ".peers{overflow-x:auto}.peers td{white-space:nowrap}"
+                     ".peers td:first-child{white-space:normal;min-width:11rem}\n"
                      "th{font-weight:600}\ncode,td{font-variant-numeric:tabular-nums}\n"
                      "@media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#161616}a{color:#8ab4f8}}\n"
                      "</style>\n</head>\n<body>\n<h1>");
@@ -124,8 +126,8 @@ static void put_peers(struct buf *out, const json_t *status)
         buf_put_str(out, "<p>None yet. <code>souk peer add HOST:PORT</code> names one.</p>\n");
         return;
     }
-    buf_put_str(out, "<table>\n<tr><th scope=\"col\">Id</th><th scope=\"col\">Address</th><th scope=\"col\">State</th>"
-                     "<th scope=\"col\">Lag (ms)</th><th scope=\"col\">Sent</th><th scope=\"col\">Received</th></tr>\n");
+    buf_put_str(out, "<div class=\"peers\"><table>\n<tr><th scope=\"col\">Id</th><th scope=\"col\">Address</th><th scope=\"col\">State</th>"
+                     "<th scope=\"col\">Lag (ms)</th><th scope=\"col\">Bytes sent</th><th scope=\"col\">Bytes received</th></tr>\n");
     for (size_t i = 0; i < json_array_size(peers); i++) {
         buf_put_str(out, "<tr>");
         for (size_t j = 0; j < sizeof members / sizeof *members; j++) {
@@ -135,7 +137,7 @@ static void put_peers(struct buf *out, const json_t *status)
         }
         buf_put_str(out, "</tr>\n");
     }
-    buf_put_str(out, "</table>\n");
+    buf_put_str(out, "</table></div>\n");
 }
 
 void page_dashboard(struct buf *out, struct bytes status)

@@ -73,13 +73,15 @@ static const struct route routes[] = {
     {HTTP_GET, SHAPE_STATUS, 0, "/admin/status", handle_status, SCOPE_ADMIN, BODY_NONE, 0, "get_status",
      "What `souk status` shows", "Anything", JSON, {200}},
     {HTTP_GET, SHAPE_ADMIN, 0, "/admin/{verb}", handle_admin, SCOPE_ADMIN, BODY_NONE, 0, "read_admin",
-     "A verb that reads: peers, copy, conflicts, doctor, charter, members, tokens, keys, log, config", "Anything", JSON, {200, 204, 404}},
+     "A verb that reads: peers, copy, conflicts, doctor, charter, members, tokens, keys, deploys, blobs, log, config", "Anything", JSON,
+     {200, 204, 404}},
     {HTTP_POST, SHAPE_ADMIN, 0, "/admin/{verb}", handle_admin, SCOPE_ADMIN, BODY_ADMIN, API_ADMIN_BODY_MAX,
      "ask_admin", "A verb with a body: verify, log", "Anything", JSON, {200, 204, 404, 409, 413, 422}},
     {HTTP_POST, SHAPE_ADMIN_ACT, 0, "/admin/{verb}", handle_admin, SCOPE_ADMIN, BODY_ADMIN, API_ADMIN_BODY_MAX,
      "do_admin",
      "A verb that changes something: peer-add, peer-rm, peer-ban, peer-unban, charter-set, mesh-invite, member-admit, member-remove, "
-     "token-new, token-rm, key-new, key-export, key-import, key-retire, key-will, key-succeed, import, sync, shutdown",
+     "token-new, token-rm, key-new, key-export, key-import, key-retire, key-will, key-succeed, deploy-add, deploy-rm, blob-pull, "
+     "import, sync, shutdown",
      "Anything", JSON, {200, 204, 404, 409, 413, 422}},
 };
 

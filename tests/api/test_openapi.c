@@ -174,6 +174,16 @@ static void put_statuses(struct buf *out, const struct route *row)
         buf_printf(out, "%s%d", i > 0 ? " " : "", row->statuses[i]);
 }
 
+Test(openapi, the_article_fits_the_kind)
+{
+    struct buf doc = {0};
+    api_openapi(&doc);
+    cr_assert_null(strstr(buf_cstr(&doc), " a agent"));
+    cr_assert_not_null(strstr(buf_cstr(&doc), "\"Deletes an agent\""));
+    cr_assert_not_null(strstr(buf_cstr(&doc), "\"Deletes a model\""));
+    buf_close(&doc);
+}
+
 /* The table of routes of API.md, made from the same rows. */
 static void put_table(struct buf *out)
 {
