@@ -423,6 +423,27 @@ static enum err open_db(struct rocks *r, enum open_mode mode, struct buf *why)
     return error_of(text, why);
 }
 
+/* The least number of a log that is still needed, as far as RocksDB says. */
+static uint64_t first_log(const struct rocks *r)
+{
+    uint64_t number = 0;
+    return r->db != NULL && rocksdb_property_int(r->db, "rocksdb.min-log-number-to-keep", &number) == 0 ? number : 0;
+}
+
+/* With nothing open. A log that is no longer needed may lie there still, whatever is in it: RocksDB knows which. */
+static enum err check_log(struct rocks *r, struct buf *why)
+{
+    uint64_t first = 0;
+    if (rocks_wal_check(r->path, first, NULL) == ERR_OK)
+        return ERR_OK;
+    if (open_db(r, OPEN_READ, NULL) == ERR_OK) {
+        first = first_log(r);
+        rocksdb_close(r->db);
+        r->db = NULL;
+    }
+    return rocks_wal_check(r->path, first, why);
+}
+
 static enum err probe_error(int error)
 {
     return error == ENOSPC || error == EDQUOT ? ERR_NO_SPACE : error == EROFS ? ERR_READ_ONLY : ERR_IO;
@@ -476,7 +497,7 @@ static enum err rocks_reopen(struct kv *kv)
     struct rocks *r = rocks_of(kv);
     enum err e = probe_room(r);
     if (e == ERR_OK)
-        e = rocks_wal_check(r->path, NULL); /* what the log has lost is still in this handle's memory */
+        e = rocks_wal_check(r->path, first_log(r), NULL); /* what the log has lost is still in this handle's memory */
     if (e != ERR_OK)
         return e;
     pthread_mutex_lock(&r->lock);
@@ -553,7 +574,7 @@ enum err kv_rocks_open(struct kv **out, const struct kv_rocks_config *config, st
     r->sync = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(r->sync, 1);
     r->refused = config->read_only ? ERR_READ_ONLY : ERR_OK;
-    enum err e = rocks_wal_check(r->path, why);
+    enum err e = check_log(r, why);
     if (e == ERR_OK)
         e = open_db(r, config->read_only ? OPEN_READ : OPEN_WRITE, why);
     if (e != ERR_OK) {

@@ -12,9 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Looks at every log in directory `path`. ERR_CORRUPT: a record does not hold although a later commit in the same file
- * does, so that it had been synced; `why` (may be NULL) names file and offset. Whatever cannot be read is left to RocksDB. */
-SOUK_MUST_USE enum err rocks_wal_check(const char *path, struct buf *why);
+/* Looks at the logs in directory `path`, from number `first` on, in order. ERR_CORRUPT: a record does not hold although a
+ * later commit does, so that it had been synced; `why` (may be NULL) names file and offset. A later commit in another
+ * log tells only where commits are missing before it. Whatever cannot be read is left to RocksDB. */
+SOUK_MUST_USE enum err rocks_wal_check(const char *path, uint64_t first, struct buf *why);
 
 /* True iff `name` is that of a log; its number then, a greater one for each later log. */
 bool rocks_wal_number(const char *name, uint64_t *number);

@@ -1,6 +1,6 @@
 /*
  * Damage on disk: whatever byte of RocksDB's log changes after a clean stop, the store does not open, or nothing is missing;
- * what a crash tears off the end opens as before; a damaged table gives errors that name the file.
+ * what a crash tears off the end, or leaves as room behind it, opens as before; a damaged table gives errors that name the file.
  */
 #include "crdt/alloc.h"
 #include "store/kv.h"
@@ -158,7 +158,7 @@ static int commits_with(const struct disk *d, size_t n)
 static enum err checked(const struct disk *d)
 {
     struct buf why = {0};
-    enum err e = rocks_wal_check(d->dir, &why);
+    enum err e = rocks_wal_check(d->dir, 0, &why);
     cr_assert((e == ERR_CORRUPT) == (why.n > 0 && strstr(buf_cstr(&why), d->file) != NULL), "%s", buf_cstr(&why));
     buf_close(&why);
     return e;
@@ -214,6 +214,62 @@ Test(rocks_wal, a_torn_end_is_no_damage)
             cr_assert_eq(checked(&d), ERR_OK, "commit %d cut after %zu bytes, with room behind", i, cut);
         }
     }
+    close(fd);
+    close_disk(&d);
+}
+
+static void put_bytes(int fd, size_t at, const uint8_t *p, size_t n)
+{
+    cr_assert_eq(pwrite(fd, p, n, (off_t)at), (ssize_t)n);
+}
+
+/* What a crash leaves: the commits, and zeros behind them. */
+static int open_crashed(struct disk *d)
+{
+    static const uint8_t room[ROOM];
+    open_disk(d);
+    int fd = open(d->file, O_RDWR);
+    put_bytes(fd, d->end[COMMITS - 1], room, ROOM);
+    free(d->bytes);
+    d->bytes = NULL;
+    read_file(d);
+    cr_assert_eq(checked(d), ERR_OK, "room alone is no damage");
+    return fd;
+}
+
+/* Sectors that were synced read as zeros: seen wherever a commit starts behind them. */
+Test(rocks_wal, a_sector_of_zeros_is_seen)
+{
+    enum { SECTOR = 512 };
+    static const uint8_t zeros[SECTOR];
+    struct disk d;
+    int fd = open_crashed(&d);
+    size_t seen = 0, end = d.end[COMMITS - 1], last = d.end[COMMITS - 2];
+    for (size_t at = 0; at < end; at += SECTOR) {
+        put_bytes(fd, at, zeros, SECTOR);
+        enum err e = checked(&d);
+        cr_assert_eq(e, at + SECTOR <= last ? ERR_CORRUPT : ERR_OK, "sector at %zu of %zu", at, end);
+        seen += e == ERR_CORRUPT;
+        put_bytes(fd, at, d.bytes + at, SECTOR);
+    }
+    cr_assert_geq(seen, LARGE / SECTOR);
+    close(fd);
+    close_disk(&d);
+}
+
+Test(rocks_wal, damage_before_room_is_seen)
+{
+    struct disk d;
+    int fd = open_crashed(&d);
+    for (int i = 0; i < COMMITS; i++)
+        for (size_t at = i > 0 ? d.end[i - 1] : 0; at < d.end[i]; at += 1 + (d.end[i] - at) / 2) {
+            flip(&d, fd, at);
+            cr_assert_eq(checked(&d), i < COMMITS - 1 ? ERR_CORRUPT : ERR_OK, "commit %d, byte %zu", i, at);
+            flip(&d, fd, at);
+        }
+    cr_assert_eq(commits_with(&d, d.n), COMMITS);
+    flip(&d, fd, d.end[2] + 3);
+    cr_assert_eq(commits_with(&d, d.n), -1, "it is opened all the same");
     close(fd);
     close_disk(&d);
 }
