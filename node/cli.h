@@ -110,6 +110,8 @@ struct cli_rows {
     struct cli_columns columns;
     struct cli_table table;
     uint64_t count;
+    uint64_t total;   /* as the last page said; 0: it did not */
+    const char *more; /* not NULL: there are rows beyond those put; this shows them, as a human is told after the table */
 };
 void cli_rows_begin(struct cli_rows *r, const struct cli *c, struct cli_columns columns);
 bool cli_rows_put(struct cli_rows *r, const json_t *row); /* false: stdout is closed */

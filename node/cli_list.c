@@ -110,6 +110,8 @@ static enum cli_exit search_kind(struct cli *c, const struct kind_desc *kind, ui
         return status;
     json_t *root = cli_parse_reply(&reply);
     json_array_foreach(json_object_get(root, kind->plural), i, row) cli_rows_put(rows, row);
+    if (json_is_string(json_object_get(root, "next_cursor")))
+        rows->more = "--limit N (at most 200) and --kind K show others";
     status = root != NULL ? CLI_OK : CLI_FAILED;
     json_decref(root);
     cli_reply_close(&reply);

@@ -30,11 +30,23 @@ bool cli_rows_put(struct cli_rows *r, const json_t *row)
     return n >= 0;
 }
 
+static void say_more(const struct cli_rows *r)
+{
+    char of[32] = "";
+    if (r->total > r->count)
+        (void)snprintf(of, sizeof of, " of %llu", (unsigned long long)r->total);
+    (void)fflush(stdout);
+    fprintf(stderr, "shown: %llu%s; %s\n", (unsigned long long)r->count, of, r->more);
+}
+
 void cli_rows_end(struct cli_rows *r, enum cli_exit status)
 {
     bool human = r->cli->format == CLI_HUMAN;
-    if (human && status == CLI_OK)
+    if (human && status == CLI_OK) {
         cli_table_end(&r->table);
+        if (r->more != NULL)
+            say_more(r);
+    }
     if (human) {
         buf_close(&r->table.text);
         free(r->table.starts);
@@ -64,6 +76,7 @@ static enum cli_exit page(struct cli_rows *rows, struct cli *c, const char *path
             break;
     }
     cli_put_escaped(cursor, cli_text(root, "next_cursor"));
+    rows->total = (uint64_t)cli_int(root, "total");
     json_decref(root);
     return CLI_OK;
 }
@@ -80,6 +93,8 @@ enum cli_exit cli_pages(struct cli *c, const char *base, const char *member, uin
             buf_printf(&path, "&cursor=%s", buf_cstr(&cursor));
         status = page(rows, c, buf_cstr(&path), member, &cursor);
     } while (status == CLI_OK && cursor.n > 0 && rows->count < limit);
+    if (cursor.n > 0)
+        rows->more = "--all shows every one";
     buf_close(&path);
     buf_close(&cursor);
     return status;

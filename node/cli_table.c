@@ -149,9 +149,9 @@ static const struct cli_verb verbs[] = {
     {"history", "KIND ID|NAME", 2, 2, NULL, "The revisions of an entry, newest first.", NULL, cli_history},
     {"search", "TEXT", 1, 1, search_options, "Find entries that contain all these words.", NULL, cli_search},
     {"import", "FORMAT FILE|-", 2, 2, import_options, "Register a catalogue.",
-     "FORMAT is jsonl (a line {\"kind\":\"model\",\"model\":{...}} or, with --kind, a bare record), models.dev or "
-     "mcp-registry. Every row that is refused is reported with its line and the reason, and counted; the exit status "
-     "is 1 only if nothing could be read or written.",
+     "FORMAT is jsonl (a line {\"kind\":\"model\",\"model\":{...}} or, with --kind, a bare record), models.dev (its "
+     "api.json) or mcp-registry (an answer of /v0.1/servers, or the older seed file). Every row that is refused is reported "
+     "with its line or number and the reason, and counted; the exit status is 1 only if nothing could be read or written.",
      cli_import},
     {"export", "jsonl [FILE]", 1, 2, NULL, "Write the catalogue as jsonl; import reads it back.",
      "Reads the directory itself when no node runs.", cli_export},

@@ -181,6 +181,12 @@ on 1 import jsonl - <"$work/made.jsonl" -o json >"$work/sum" 2>"$work/refused" |
 for line in 451 452 453; do grep -q "^line $line" "$work/refused" || fail "line $line is not reported"; done
 grep -q '^line 453: ok: refused: /parameters: ' "$work/refused" || fail "a refusal says name, place and reason"
 on 1 ls model --all -o jsonl | wc -l | found -x 451 || fail "ls --all"
+[[ $(on 1 ls model 2>&1 >/dev/null) == 'shown: 30 of 451; --all shows every one' ]] || fail "ls does not say that there is more"
+[[ $(on 1 search made --limit 2 2>&1 >/dev/null) == 'shown: 2; --limit N '* ]] || fail "search does not say that there is more"
+for rest in "--all" "--limit 451" "-o json" "--text X"; do
+    # shellcheck disable=SC2086
+    [[ -z $(on 1 ls model $rest 2>&1 >/dev/null) ]] || fail "ls $rest says that there is more"
+done
 on 1 import jsonl <(echo rubbish) --dir "$work/1" >/dev/null 2>&1 && fail "an import that reads nothing fails"
 on 1 export jsonl "$work/export.jsonl" || fail "export"
 [[ $(wc -l <"$work/export.jsonl") == 451 ]] || fail "export has $(wc -l <"$work/export.jsonl") lines"
