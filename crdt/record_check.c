@@ -159,7 +159,7 @@ static void check_form(struct check *c, const struct path *at, const struct fiel
     } else if (!check_size(c, at, d, s)) {
         return;
     } else if (d->type == FIELD_URL && !rule_url(s, https)) {
-        fault(c, at, "%s is not a URL that starts with %s and names a host", show(s).text,
+        fault(c, at, "%s is not a URL that starts with %s, names a host and has no space and none of \"<>\\^`|", show(s).text,
               https ? "https://" : "http:// or https://");
     } else if (d->type == FIELD_BASE64 && !rule_base64(s)) {
         fault(c, at, "%s is not base64 (A-Z a-z 0-9 + /, padded with =)", show(s).text);

@@ -150,6 +150,7 @@ Test(rules, forms)
         {"\"weights_url\":\"https://\"", "/weights_url", "is not a URL"},
         {"\"weights_url\":\"https:///path\"", "/weights_url", "is not a URL"},
         {"\"weights_url\":\"https://a b\"", "/weights_url", "is not a URL"},
+        {"\"weights_url\":\"https://a.example/<key>\"", "/weights_url", "and has no space and none of \"<>\\^`|"},
         {"\"weights_url\":\"https://a\\nb\"", "/weights_url", "is not a URL"},
         {"\"weights_url\":\"\"", "/weights_url", "is not a URL"},
         {"\"weights_checksum\":\"" HEX64 "\"", NULL, NULL},
