@@ -60,6 +60,17 @@ if command -v shellcheck >/dev/null; then
     shellcheck -x -S warning "${scripts[@]}" || fail "shellcheck"
 fi
 
+say "a build without the packages of the tests"
+mkdir "$work/pc"
+for folder in $(pkg-config --variable pc_path pkg-config | tr : ' '); do
+    [[ ! -d $folder ]] || find "$folder" -name '*.pc' ! -name criterion.pc -exec ln -sf -t "$work/pc" {} +
+done
+configure() { PKG_CONFIG_LIBDIR=$work/pc PKG_CONFIG_PATH='' cmake -S . -B "$@" >"$work/configure" 2>&1; }
+configure "$work/plain" || fail "no build without Criterion: $(tail -5 "$work/configure")"
+grep -q 'No tests are built: libcriterion-dev is missing' "$work/configure" || fail "nothing is said of the tests"
+[[ ! -e $work/plain/tests/Makefile ]] || fail "tests without Criterion"
+! configure "$work/asked" -DSOUK_TESTS=ON || fail "tests that were asked for are left out"
+
 say "mistakes at deploy/run and deploy/test"
 try() { # STATUS PATTERN COMMAND...
     local want=$1 pattern=$2
