@@ -7,6 +7,7 @@ join 2
 join 3
 await 20 "all are connected" peers_up 1 2
 await 20 "all are connected" peers_up 2 2
+await 20 "all are connected" peers_up 3 2
 
 head -c 5500000 /dev/urandom >"$work/file"
 hash=$(on 1 push "$work/file") || fail "push"
@@ -56,9 +57,7 @@ head -c 3000000 /dev/urandom >"$work/large"
 hash=$(on 1 push "$work/large")
 sed -i '/^limits.blobs_mb/d' "$work/2/souk.conf" 2>/dev/null
 echo 'limits.blobs_mb = 8' >>"$work/2/souk.conf"
-kill -HUP "${pid[2]}"
-bounded() { [[ $(on 2 config show | grep -c 'limits.blobs_mb.*8') -ge 1 ]]; }
-await 10 "the setting is read" bounded
+reread 2
 full() { on 2 pull "$hash" 2>"$work/err"; [[ $? != 0 ]] && grep -q 'limits.blobs_mb' "$work/err"; }
 full || fail "a pull beyond limits.blobs_mb: $(cat "$work/err")"
 [[ ! -e $work/2/blobs/$hash && ! -e $work/2/blobs/$hash.part ]] || fail "it left something behind"

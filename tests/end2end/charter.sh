@@ -47,6 +47,8 @@ join 2
 writer=$(key_of 2 publisher)
 sees_first() { on 2 get model first >/dev/null 2>&1; }
 await 20 "a node that is no member reads" sees_first
+knows_charter() { [[ $(charter 2 .admission) == members ]]; }
+await 20 "and knows that members alone write" knows_charter
 refused 2 5 'not a member.*souk mesh admit' put model <(echo '{"name":"second"}')
 refused 2 5 'holds no key of an operator' mesh admit "$writer"
 refused 2 5 "only the mesh's founder" mesh charter set admission=open

@@ -78,9 +78,9 @@ while read -r verb; do grep -q "^\.It Cm $verb" "$work/souk.1" || fail "the man 
 complete() { # WORD...: what bash would offer for the last one
     bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _souk; printf "%s\n" "${COMPREPLY[@]}"' "$work/completion" "$@"
 }
-complete souk sta | grep -x status >/dev/null || fail "completion of a verb"
-complete souk peer un | grep -x unban >/dev/null || fail "completion of a second word"
-complete souk ls model --li | grep -x -- --limit >/dev/null || fail "completion of an option"
+complete souk sta | found -x status || fail "completion of a verb"
+complete souk peer un | found -x unban || fail "completion of a second word"
+complete souk ls model --li | found -x -- --limit || fail "completion of an option"
 [[ $("$souk" version) == "souk "* ]] || fail "version"
 
 say "settings without a node"

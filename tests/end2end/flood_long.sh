@@ -28,7 +28,7 @@ say "floods for 20 seconds"
 flooder=$!
 answers=0
 while kill -0 $flooder 2>/dev/null; do
-    curl -sf -m 20 "http://$(field 1 http)/models?limit=3" >/dev/null || fail "no answer under the flood"
+    curl -sf -m $((20 * patience)) "http://$(field 1 http)/models?limit=3" >/dev/null || fail "no answer under the flood"
     answers=$((answers + 1))
     sleep 0.2
 done

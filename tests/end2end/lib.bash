@@ -76,7 +76,17 @@ join() {
     start "$n" --mesh "$(field 1 mesh_id)" --peer "$(field 1 mesh)" "$@"
 }
 
-# stop N: SIGTERM, and exit status 0 within 5 seconds.
+# reread N: node N reads its settings again, and has done so when this returns.
+rereads() { grep -c 'settings read again' "$work/$1.err"; }
+reread_since() { [[ $(rereads "$1") -gt $2 ]]; }
+reread() {
+    local before
+    before=$(rereads "$1")
+    kill -HUP "${pid[$1]}"
+    await 10 "node $1 reads its settings again" reread_since "$1" "$before"
+}
+
+# stop N: SIGTERM, and exit status 0 within 5 seconds; a slow or loaded machine gets more, as with await.
 stop() {
     local n=$1 begin code
     begin=$(date +%s%N)
@@ -85,7 +95,7 @@ stop() {
     code=$?
     unset "pid[$n]"
     [[ $code == 0 ]] || fail "node $n ended with status $code"
-    [[ $(($(date +%s%N) - begin)) -lt 5000000000 ]] || fail "node $n took over 5 s to stop"
+    [[ $(($(date +%s%N) - begin)) -lt $((5 * patience * 1000000000)) ]] || fail "node $n took over $((5 * patience)) s to stop"
 }
 kill9() {
     kill -KILL "${pid[$1]}"

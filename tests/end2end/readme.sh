@@ -55,7 +55,7 @@ check() {
     for ((i = 0; i < 300; i++)); do
         run "$1"
         compare "$work/got" && return 0
-        [[ $1 == *"souk search"* || $1 == *"souk status"* || $1 == "curl -s http"* || $1 == *" invoke "* ]] || break
+        [[ $1 == *"souk search"* || $1 == *"souk status"* || $1 == "curl -s http"* || $1 == *"souk export"* || $1 == *" invoke "* ]] || break
         sleep 0.2
     done
     echo "\$ $1"
@@ -66,7 +66,7 @@ check() {
 start_mesh() {
     (cd "$top" && SOUK_DIR=$work/souk exec ./deploy/run --mesh 3) >"$work/run.out" 2>"$work/run.err" &
     pid[run]=$!
-    shown() { grep -q 'commands to try' "$work/run.out" || ! kill -0 "${pid[run]}" 2>/dev/null; }
+    shown() { compare "$work/run.out" || ! kill -0 "${pid[run]}" 2>/dev/null; } # it is still writing
     await 60 "deploy/run has started three nodes" shown
     compare "$work/run.out" || { diff "$work/want" "$work/run.out"; fail "deploy/run prints something else"; }
 }

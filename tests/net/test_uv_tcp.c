@@ -50,7 +50,7 @@ static void on_event(void *ctx, const struct net_event *e)
 static void on_guard(uv_timer_t *t)
 {
     (void)t;
-    (void)fprintf(stderr, "30 s went by\n");
+    (void)fprintf(stderr, "5 minutes went by\n");
     abort();
 }
 
@@ -67,7 +67,7 @@ static void rig_up(struct rig *r, const char *listen)
     memset(r, 0, sizeof *r);
     (void)uv_loop_init(&r->loop);
     (void)uv_timer_init(&r->loop, &r->guard);
-    (void)uv_timer_start(&r->guard, on_guard, 30000, 0);
+    (void)uv_timer_start(&r->guard, on_guard, 300000, 0);
     uv_unref((uv_handle_t *)&r->guard);
     r->a.uv = net_uv_new(&r->loop, on_event, &r->a);
     r->b.uv = net_uv_new(&r->loop, on_event, &r->b);

@@ -464,13 +464,15 @@ static int copy(void)
     return 0;
 }
 
-static int slow_lines(void)
+/* A line, and the others as soon as a file is there. */
+static int lines_at(const char *gate)
 {
-    struct timespec t = {.tv_nsec = 20 * 1000000};
+    const struct timespec t = {.tv_nsec = 5 * 1000000};
     for (int i = 0; i < 5; i++) {
         printf("line %d\n", i);
         fflush(stdout);
-        nanosleep(&t, NULL);
+        while (access(gate, F_OK) != 0)
+            nanosleep(&t, NULL);
     }
     return 0;
 }
@@ -530,7 +532,6 @@ int main(int argc, char **argv)
         {"frames", echo_frames},
         {"copy", copy},
         {"reopen", reopen},
-        {"slow-lines", slow_lines},
     };
     if (argc < 2)
         return 98;
@@ -543,6 +544,8 @@ int main(int argc, char **argv)
         return flood(1);
     if (strcmp(verb, "flood-errors") == 0)
         return flood(2);
+    if (strcmp(verb, "lines") == 0)
+        return lines_at(arg);
     if (strcmp(verb, "sleep") == 0)
         nap();
     if (strcmp(verb, "exit") == 0)

@@ -180,15 +180,36 @@ static void wait_bounded(struct jailbed *bed)
     uv_pool_close(brief);
 }
 
-static void streamed(struct jailbed *bed)
+static void make_file(const char *dir, const char *name)
 {
-    const char *const lines[] = {"slow-lines", NULL};
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    if (f == NULL || fclose(f) != 0)
+        exit(1);
+}
+
+/* The first line is here while the program waits to say the others. */
+static void streamed(struct jailbed *bed, const char *dir)
+{
+    const char *const lines[] = {"lines", "/gate/open", NULL};
+    const struct sandbox_mount mount = {.source = dir, .target = "/gate"};
     struct sandbox_spec spec = jailbed_spec(bed, lines);
     struct jail_result r;
-    jailbed_run(bed, &spec, (struct bytes){0}, &r);
+    spec.mounts = &mount;
+    spec.mounts_count = 1;
+    const struct uv_pool_options options = {.spec = &spec};
+    struct uv_pool *pool = jailbed_pool(bed, &options);
+    jailbed_call(pool, (struct bytes){0}, 0, &r);
+    while (r.chunk_count == 0 && !r.done)
+        uv_run(&bed->loop, UV_RUN_ONCE);
+    EXPECT(bytes_eq(buf_view(&r.chunks), bytes_str("line 0\n")), &r);
+    make_file(dir, "open");
+    jailbed_wait(bed, &r);
     EXPECT(output_is(&r, "line 0\nline 1\nline 2\nline 3\nline 4\n"), &r);
     EXPECT(r.chunk_count >= 2 && bytes_eq(buf_view(&r.chunks), r.r.output), &r);
     jail_result_close(&r);
+    uv_pool_close(pool);
 }
 
 static void prebuilt(struct jailbed *bed)
@@ -284,11 +305,11 @@ static void swapped_while_running(struct jailbed *bed, const char *dir)
     struct buf why = {0};
     struct sandbox_file exe;
     struct jail_result r;
-    const char *const slow[] = {"slow-lines", NULL};
+    const char *const lines[] = {"lines", "/", NULL};
     snprintf(path, sizeof path, "%s/other", dir);
     copy_file(bed->hostile.path, path);
     EXPECT(sandbox_file_open(path, &exe, &why) == ERR_OK, NULL);
-    struct sandbox_spec spec = jailbed_spec(bed, slow);
+    struct sandbox_spec spec = jailbed_spec(bed, lines);
     spec.exe = &exe;
     const struct uv_pool_options options = {.spec = &spec};
     struct uv_pool *pool = jailbed_pool(bed, &options);
@@ -426,7 +447,7 @@ int main(void)
     jailbed_open(&bed);
     launcher_environment();
     self_test_alone(&bed);
-    streamed(&bed);
+    streamed(&bed, dir);
     prebuilt(&bed);
     prebuilt_reopens(&bed);
     cancelled(&bed);
