@@ -218,7 +218,7 @@ static void put_field(struct buf *out, const struct field_desc *d)
     assert(d->name != NULL && d->about != NULL);
     buf_put_str(out, "{");
     put_shape(out, d);
-    if (d->about != NULL && d->about[0] != 0) {
+    if (d->about[0] != 0) {
         buf_put_str(out, ",\"description\":");
         quote(out, d->about);
     }
@@ -447,26 +447,41 @@ static void put_success(struct buf *out, const struct route *r, const struct rou
     buf_put_str(out, "}");
 }
 
+enum { STATUS_MIN = 200, STATUS_PROBLEM = 400, STATUS_END = 600 };
+
+struct responses {
+    const struct route *route;
+    const struct route_kind *kind;
+    struct seq seq;
+    bool seen[STATUS_END];
+};
+
+static void put_response(struct buf *out, struct responses *s, int status)
+{
+    char code[8];
+    assert(status >= STATUS_MIN && status < STATUS_END);
+    if (s->seen[status])
+        return;
+    s->seen[status] = true;
+    (void)snprintf(code, sizeof code, "%d", status);
+    member(out, &s->seq, code);
+    if (status < STATUS_PROBLEM)
+        put_success(out, s->route, s->kind, status);
+    else
+        buf_put_str(out, "{\"$ref\":\"#/components/responses/Problem\"}");
+}
+
 static void put_responses(struct buf *out, const struct route *r, const struct route_kind *k)
 {
-    static const uint16_t any[] = {400, 500, 503, 401, 403, 429}; /* the last three where tokens are asked for */
-    struct seq s = {false};
-    bool seen[600] = {false};
-    char code[8];
+    static const uint16_t any[] = {400, 500, 503}, with_token[] = {401, 403, 429};
+    struct responses s = {.route = r, .kind = k};
     buf_put_str(out, ",\"responses\":{");
-    for (size_t i = 0; i < ROUTE_STATUSES_MAX + sizeof any / sizeof *any; i++) {
-        int status = i < ROUTE_STATUSES_MAX ? r->statuses[i] : any[i - ROUTE_STATUSES_MAX];
-        if (status == 0 || seen[status] || (i >= ROUTE_STATUSES_MAX + 3 && r->scope == SCOPE_NONE))
-            continue;
-        assert(status >= 200 && status < 600);
-        seen[status] = true;
-        (void)snprintf(code, sizeof code, "%d", status);
-        member(out, &s, code);
-        if (status < 400)
-            put_success(out, r, k, status);
-        else
-            buf_put_str(out, "{\"$ref\":\"#/components/responses/Problem\"}");
-    }
+    for (size_t i = 0; i < ROUTE_STATUSES_MAX && r->statuses[i] != 0; i++)
+        put_response(out, &s, r->statuses[i]);
+    for (size_t i = 0; i < sizeof any / sizeof *any; i++)
+        put_response(out, &s, any[i]);
+    for (size_t i = 0; i < sizeof with_token / sizeof *with_token && r->scope != SCOPE_NONE; i++)
+        put_response(out, &s, with_token[i]);
     buf_put_str(out, "}");
 }
 

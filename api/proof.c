@@ -54,12 +54,12 @@ enum err proof_add(json_t *document, const struct proof_signer *signer)
     char method[METHOD_SIZE];
     struct buf value = {0};
     json_t *context = json_object_get(document, "@context");
-    assert(json_is_object(document) && context != NULL);
+    assert(json_is_object(document) && context != NULL && signer->created[0] != 0);
     method_of(method, &signer->key);
     json_t *proof = json_pack("{s:s s:s s:s s:s s:s}", "type", "DataIntegrityProof", "cryptosuite", SUITE, "created",
                               signer->created, "verificationMethod", method, "proofPurpose", "assertionMethod");
+    assert(proof != NULL);
     (void)json_object_set_new(proof, "@context", json_deep_copy(context));
-    assert(proof != NULL && signer->created[0] != 0);
     enum err e = proof_hash(hash, document, proof);
     if (e != ERR_OK) {
         json_decref(proof);

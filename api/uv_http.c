@@ -148,6 +148,7 @@ static void client_close(struct client *c)
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 
 static void client_flush(struct client *c);
+static void round_end(struct uv_http *h);
 
 static void on_written(uv_write_t *req, int status)
 {
@@ -164,7 +165,8 @@ static void on_written(uv_write_t *req, int status)
     (void)say_clock(h);
     api_conn_sent(c->conn, n);
     client_flush(c);
-    h->due = true;
+    if (!h->closing)
+        round_end(h); /* it may be called after the check of this round, before the loop sleeps */
 }
 
 static void on_shut(uv_shutdown_t *req, int status)
