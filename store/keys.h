@@ -20,14 +20,14 @@ enum family {
     FAMILY_NAME = 'n',     /* kind, name, entry             -> nothing: shown entries in listing order */
     FAMILY_HEAD = 'h',     /* entry, order of heads         -> head row: heads beyond the first 16     */
     FAMILY_HISTORY = 'H',  /* entry, ~time, ~op             -> nothing: entries with two ops or more   */
-    FAMILY_GRANT = 'g',    /* entry, key, granted, epoch    -> count of statements in the set          */
+    FAMILY_GRANT = 'g',    /* entry, key, granted, epoch    -> nothing: rows of the statements held     */
     FAMILY_WRITER = 'w',   /* entry, author, epoch, op      -> nothing: ops of others than the owner   */
     FAMILY_CONFLICT = 'x', /* entry                         -> kind                                    */
     FAMILY_WANTED = 'b',   /* op                            -> time, delta, index: bodies missing      */
     FAMILY_CHANGE = 'c',   /* first sequence number         -> change rows                             */
     FAMILY_MEMBER = 'P',   /* key                           -> member flags                            */
     FAMILY_RECEIPT = 'r',  /* ~receipt id                   -> the receipt: this node's own            */
-    FAMILY_SWEEP = 'q',    /* type, key                     -> cursor: work that a policy change left  */
+    FAMILY_SWEEP = 'q',    /* type, key                     -> cursor: work for the jobs that follow    */
 };
 
 struct dbkey {

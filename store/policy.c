@@ -345,17 +345,21 @@ void policy_refresh(struct work *w)
 static enum err load_members(struct store *s)
 {
     struct dbkey prefix;
+    enum err e = ERR_OK;
     dbkey_start(&prefix, FAMILY_MEMBER);
     struct kv_iter *it = s->kv->ops->iter(s->kv, NULL, dbkey_view(&prefix));
     for (bool on = s->kv->ops->seek(it, dbkey_view(&prefix)); on; on = s->kv->ops->next(it)) {
         struct bytes key = s->kv->ops->key(it), value = s->kv->ops->value(it);
-        if (key.n != 1 + ID_BYTES || value.n != 1)
-            continue;
+        if (key.n != 1 + ID_BYTES || value.n != 1) {
+            e = ERR_CORRUPT;
+            break;
+        }
         struct key k = key_at(key, 1);
         keyset_set(&s->policy.members, &k, (value.p[0] & MEMBER_LIVE) != 0);
         keyset_set(&s->policy.removed, &k, (value.p[0] & MEMBER_REMOVED) != 0);
     }
-    return s->kv->ops->iter_close(it);
+    enum err read = s->kv->ops->iter_close(it);
+    return read != ERR_OK ? read : e;
 }
 
 /* Rows stand in the order (key, revoked before granted, epoch): the last granted one of a key decides. */
@@ -366,12 +370,15 @@ static enum err load_operators(struct store *s)
     struct key revoked_key = {{0}};
     uint64_t revoked = 0;
     bool any_revoked = false;
+    enum err e = ERR_OK;
     dbkey_of_id(&prefix, FAMILY_GRANT, &s->policy.charter);
     struct kv_iter *it = s->kv->ops->iter(s->kv, NULL, dbkey_view(&prefix));
     for (bool on = s->kv->ops->seek(it, dbkey_view(&prefix)); on; on = s->kv->ops->next(it)) {
         struct bytes key = s->kv->ops->key(it);
-        if (key.n != ROW_KEY)
-            continue;
+        if (key.n != ROW_KEY) {
+            e = ERR_CORRUPT;
+            break;
+        }
         struct key k = key_at(key, AT_KEY);
         uint64_t epoch = get_be(key.p + AT_EPOCH, 8);
         if (key.p[AT_GRANTED] == 0) {
@@ -383,7 +390,8 @@ static enum err load_operators(struct store *s)
             keyset_set(&s->policy.operators, &k, still);
         }
     }
-    return s->kv->ops->iter_close(it);
+    enum err read = s->kv->ops->iter_close(it);
+    return read != ERR_OK ? read : e;
 }
 
 enum err policy_load(struct store *s)
@@ -395,7 +403,9 @@ enum err policy_load(struct store *s)
     p->charter_live = p->open = false;
     dbkey_meta(&key, "policy");
     enum err e = s->kv->ops->get(s->kv, NULL, dbkey_view(&key), &row);
-    if (e == ERR_OK && row.n == 1) {
+    if (e == ERR_OK && row.n != 1)
+        e = ERR_CORRUPT;
+    if (e == ERR_OK) {
         p->charter_live = (row.p[0] & POLICY_CHARTER_LIVE) != 0;
         p->open = (row.p[0] & POLICY_OPEN) != 0;
     }

@@ -14,7 +14,9 @@ static enum err get_flags(const struct store *s, const struct dbkey *key, uint8_
     struct buf row = {0};
     *out = 0;
     enum err e = s->kv->ops->get(s->kv, NULL, dbkey_view(key), &row);
-    if (e == ERR_OK && row.n == 1)
+    if (e == ERR_OK && row.n != 1)
+        e = ERR_CORRUPT;
+    if (e == ERR_OK)
         *out = row.p[0];
     buf_close(&row);
     return e == ERR_NOT_FOUND ? ERR_OK : e;
@@ -37,14 +39,17 @@ static enum err read_operator(const struct store *s, const struct id *charter, c
     struct dbkey prefix;
     uint64_t revoked = 0;
     bool any_revoked = false;
+    enum err e = ERR_OK;
     dbkey_of_id(&prefix, FAMILY_GRANT, charter);
     dbkey_add_key(&prefix, k);
     *out = false;
     struct kv_iter *it = s->kv->ops->iter(s->kv, NULL, dbkey_view(&prefix));
     for (bool on = s->kv->ops->seek(it, dbkey_view(&prefix)); on; on = s->kv->ops->next(it)) {
         struct bytes key = s->kv->ops->key(it);
-        if (key.n != ROW_KEY)
-            continue;
+        if (key.n != ROW_KEY) {
+            e = ERR_CORRUPT;
+            break;
+        }
         uint64_t epoch = get_be(key.p + AT_EPOCH, 8);
         if (key.p[AT_GRANTED] == 0) {
             any_revoked = true;
@@ -53,7 +58,8 @@ static enum err read_operator(const struct store *s, const struct id *charter, c
             *out = !any_revoked || epoch > revoked;
         }
     }
-    return s->kv->ops->iter_close(it);
+    enum err read = s->kv->ops->iter_close(it);
+    return read != ERR_OK ? read : e;
 }
 
 enum err store_standing(const struct store *s, const struct key *k, struct standing *out)
