@@ -26,12 +26,31 @@ static void request_free(struct request *q)
     free(q);
 }
 
+static void on_timer_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void stop_timer(struct request *q)
+{
+    if (q->timer != NULL)
+        uv_close((uv_handle_t *)q->timer, on_timer_closed);
+    q->timer = NULL;
+}
+
+void uv_invokes_close(struct uv_invokes *all)
+{
+    for (struct request *q = all != NULL ? all->requests : NULL; q != NULL; q = q->next)
+        stop_timer(q);
+}
+
 void uv_invokes_free(struct uv_invokes *all)
 {
     if (all == NULL)
         return;
     while (all->requests != NULL) {
         struct request *next = all->requests->next;
+        assert(all->requests->timer == NULL);
         request_free(all->requests);
         all->requests = next;
     }
@@ -110,11 +129,6 @@ static void repeat(struct api_call *call, struct bytes kept)
 
 /* ---- the end of a request ------------------------------------------------------------------------------------------- */
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-    free(handle);
-}
-
 static void finish(struct request *q)
 {
     struct uv_invokes *all = q->all;
@@ -124,8 +138,7 @@ static void finish(struct request *q)
     while (*at != q)
         at = &(*at)->next;
     *at = q->next;
-    if (q->timer != NULL)
-        uv_close((uv_handle_t *)q->timer, on_timer_closed);
+    stop_timer(q);
     if (q->has_key && q->ran)
         remember(q);
     else if (q->has_key)

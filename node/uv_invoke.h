@@ -82,6 +82,8 @@ struct uv_invokes {
 };
 
 struct uv_invokes *uv_invokes_new(struct server *s);
+/* What waits is forgotten: nothing of it keeps the loop. NULL is fine. */
+void uv_invokes_close(struct uv_invokes *all);
 void uv_invokes_free(struct uv_invokes *all); /* after the loop has ended */
 /* Hooks of the backend. */
 void uv_invoke_call(void *ctx, struct api_call *call);

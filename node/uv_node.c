@@ -287,6 +287,7 @@ static void close_all(struct server *s)
     uv_timer_stop(&s->stop_timer);
     if (s->http != NULL)
         uv_http_close(s->http, NULL, NULL);
+    uv_invokes_close(s->invokes);
     uv_deploys_close(s->deploys);
     if (s->net != NULL)
         net_uv_stop(s->net);

@@ -258,4 +258,11 @@ await 10 "a file that changed meanwhile is found" broken
 on 1 invoke echo -d 1 2>"$work/err"
 [[ $? == 1 ]] || fail "a broken deployment ran"
 grep -q 'changed since it was deployed' "$work/err" || fail "why it is broken: $(cat "$work/err")"
+
+say "a stop does not wait for what runs"
+deploy 3 echo --share --timeout 300 -- sleep 300 || fail "deploy on 3"
+await 15 "node 2 knows of one" only_one
+for n in 2 3; do http $n POST /models/echo/invoke -H 'X-Timeout: 200' -d 1 -o /dev/null 2>/dev/null & done
+both_run() { [[ $(on 3 deploy ls -o json | jq '.[0].running') == 2 ]]; }
+await 30 "both run" both_run
 for n in 1 2 3; do stop $n; done
