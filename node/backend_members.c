@@ -432,7 +432,7 @@ static bool collect(void *ctx, const struct member_row *m)
     if (key_eq(&m->key, a->operator) || (m->alone && !key_eq(&m->author, a->operator)))
         return true;
     a->keys = mem_realloc(a->keys, a->count + 1, sizeof *a->keys);
-    assert(a->keys != NULL && a->operator!= NULL);
+    assert(a->keys != NULL && a->operator != NULL);
     a->keys[a->count++] = m->key;
     return true;
 }

@@ -161,22 +161,14 @@ static void finish_all(struct job *j)
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-static void put_row(struct buf *out, const struct import_row *row)
-{
-    buf_printf(out, "{\"kind\":\"%s\",\"%s\":{\"name\":", row->kind->singular, row->kind->singular);
-    json_put_string(out, row->name);
-    for (size_t i = 0; i < row->field_count; i++) {
-        buf_put_u8(out, ',');
-        json_put_string(out, row->fields[i].name);
-        buf_put_u8(out, ':');
-        json_put_value(out, row->fields[i].value);
-    }
-    buf_put_str(out, "}}\n");
-}
-
+/* A line for the node to take. Lines of jsonl that nobody looked into go as they are. Either way a member that is null, that
+ * nodes set, or that is "foreign" is not written: json_to_fields leaves it out there or left it out here, as for `souk put`. */
 static void put_line(struct buf *out, const struct import_row *row)
 {
-    buf_put_bytes(out, row->text);
+    if (row->kind != NULL)
+        record_line(row->kind, row->name, row->fields, row->field_count, out);
+    else
+        buf_put_bytes(out, row->text);
     buf_put_u8(out, '\n');
 }
 
@@ -190,10 +182,7 @@ static void keep_row(struct job *j, const struct import_row *row)
         j->filling = free_batch(j);
     struct batch *b = j->filling;
     memcpy(b->where[b->rows++], row->where, sizeof b->where[0]);
-    if (row->kind != NULL)
-        put_row(&b->body, row);
-    else
-        put_line(&b->body, row);
+    put_line(&b->body, row);
     if (b->rows == BATCH_ROWS || b->body.n >= BATCH_BYTES) {
         flush(j);
         pump(j, 0);

@@ -109,8 +109,8 @@ void idempotent_keep(struct idempotent *t, const struct id *key, struct bytes an
     while (t->bytes + answer.n > IDEMPOTENT_BYTES && (last = oldest(t)) != NULL)
         drop(t, last);
     struct row *r = *find(t, key);
-    r->done = true;
     assert(r != NULL && r->answer.n == 0);
+    r->done = true;
     buf_put_bytes(&r->answer, answer);
     t->bytes += answer.n;
 }

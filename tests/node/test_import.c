@@ -93,6 +93,27 @@ Test(import, jsonl_bare_records_need_a_kind)
     expect_refused("line 1", "", "bare record");
 }
 
+/* What is null, foreign or set by nodes is ignored as in `souk put`; what a row becomes is taken back as the same row. */
+Test(import, what_no_client_writes_is_left_out)
+{
+    const char *line = "{\"kind\":\"model\",\"model\":{\"name\":\"m\",\"custom\":{\"a\":null},\"version\":\"2\"}}";
+    struct json_fields put = {0};
+    struct faults faults = {0};
+    struct buf from_put = {0};
+    const char *given = "{\"name\":\"m\",\"version\":\"2\",\"description\":null,\"custom\":{\"a\":null},\"other\":null,"
+                        "\"foreign\":{\"license\":3},\"created_at\":5,\"usage_count\":9}";
+    start(IMPORT_JSONL, "model", given);
+    expect_row(line);
+    start(IMPORT_JSONL, NULL, line);
+    expect_row(line);
+    const struct kind_desc *model = kind_by_word("model");
+    cr_assert_eq(json_to_fields(model, bytes_str(given), JSON_PUT, &put, &faults), ERR_OK);
+    record_line(model, put.name, put.fields, put.count, &from_put);
+    cr_expect_str_eq(buf_cstr(&from_put), line);
+    buf_close(&from_put);
+    json_fields_close(&put);
+}
+
 /* What another parses is cut at the same places and bounded the same; nothing is said of what it holds. */
 Test(import, jsonl_cut_only)
 {
