@@ -58,6 +58,21 @@ void backend_fail(struct api_call *call, enum err e, const char *detail)
     api_call_done(call);
 }
 
+void backend_no_author(struct buf *why, struct bytes name)
+{
+    buf_printf(why, "there is no author key named \"%.*s\" on this node; `souk key ls` lists them",
+               (int)(name.n < 64 ? name.n : 64), name.n > 0 ? (const char *)name.p : "");
+}
+
+void backend_not_signed(struct api_call *call)
+{
+    if (call->token != 0)
+        buf_put_str(&call->detail, "the key that this token signs as is not on this node; `souk token ls` names it, `souk key ls` "
+                                   "shows those that are");
+    else
+        backend_no_author(&call->detail, call->as);
+}
+
 void backend_ok(struct api_call *call)
 {
     call->err = ERR_OK;
@@ -184,7 +199,7 @@ static enum err address_write(struct backend *b, struct api_call *call, struct n
     struct entry_info info;
     w->author = b->hooks.author(b->hooks.ctx, call->token, call->as);
     if (w->author == NULL) {
-        buf_put_str(&call->detail, "the key that this token signs as is not on this node");
+        backend_not_signed(call);
         return ERR_DENIED;
     }
     w->kind = call->kind;

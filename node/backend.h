@@ -58,6 +58,8 @@ struct backend_founding {
 SOUK_MUST_USE enum err backend_found(struct backend *b, const struct backend_founding *f);
 /* A newcomer's application, as NODE_JOIN gave it; the answer goes to the mesh engine, now or after a commit. */
 void backend_join(struct backend *b, uint64_t conn, const struct key *node, struct bytes application);
+/* Appends that this node has no author key of that name, and where the names are. */
+void backend_no_author(struct buf *why, struct bytes name);
 /* Entries about members changed: the next drain looks whether an invitation brought in two newcomers. */
 void backend_members_changed(struct backend *b);
 /* Answers calls whose writes were committed. Call after draining the node's actions. */

@@ -124,7 +124,8 @@ void backend_import(struct backend *b, struct api_call *call)
 {
     struct author *author = b->hooks.author(b->hooks.ctx, call->token, call->as);
     if (author == NULL) {
-        backend_fail(call, ERR_DENIED, "no such author key: souk key ls shows them");
+        backend_not_signed(call);
+        backend_fail(call, ERR_DENIED, NULL);
         return;
     }
     struct import_run *run = mem_zalloc(sizeof *run);

@@ -55,7 +55,7 @@ struct author *mesh_signer(struct backend *b, const char *as, enum power power, 
     if (why == NULL)
         why = &ignored;
     if (a == NULL && as[0] != '\0')
-        buf_printf(why, "there is no author key named \"%.64s\" on this node; souk key ls lists them", as);
+        backend_no_author(why, bytes_str(as));
     else if (a == NULL && power == POWER_FOUNDER)
         buf_put_str(why, "only the mesh's founder may do this, and its key is not on this node; run it where souk key ls shows it, "
                          "or bring the key here with souk key export and souk key import");

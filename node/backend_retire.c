@@ -164,7 +164,7 @@ struct author *retire_key(struct backend *b, struct api_call *call, const char *
     struct author *a = name != NULL && name[0] != '\0' ? b->hooks.author(b->hooks.ctx, 0, bytes_str(name)) : NULL;
     struct standing s;
     if (a == NULL) {
-        buf_printf(&call->detail, "there is no author key named \"%.64s\" on this node; souk key ls lists them", name != NULL ? name : "");
+        backend_no_author(&call->detail, bytes_str(name != NULL ? name : ""));
         backend_fail(call, ERR_NOT_FOUND, NULL);
         return NULL;
     }

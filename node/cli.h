@@ -166,6 +166,8 @@ void cli_http_close(struct cli *c);
 
 /* The kind of args[0]; NULL after a message. */
 const struct kind_desc *cli_kind(const char *word);
+/* The same of a kind that clients write. */
+const struct kind_desc *cli_kind_to_write(const char *word);
 /* A file, or stdin for "-", up to max bytes. */
 enum cli_exit cli_slurp(const char *path, size_t max, struct buf *out);
 /* "/models/NAME" and what follows, e.g. "/revisions". Appended. */

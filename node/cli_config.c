@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum cli_exit cli_version(struct cli *c)
 {
@@ -92,11 +93,15 @@ enum cli_exit cli_config_show(struct cli *c)
 enum cli_exit cli_config_check(struct cli *c)
 {
     struct config config;
+    char path[DIR_PATH_MAX + 16];
     enum err err = load(c, &config);
     config_close(&config);
     if (err != ERR_OK)
         return CLI_FAILED;
-    if (c->format == CLI_HUMAN)
+    snprintf(path, sizeof path, "%s/souk.conf", c->dir);
+    if (c->format == CLI_HUMAN && access(path, F_OK) != 0)
+        printf("the settings are in order; there is no %s, so what no variable sets is as by default\n", path);
+    else if (c->format == CLI_HUMAN)
         printf("the settings of %s are in order\n", c->dir);
     else
         printf("{\"ok\":true}\n");
@@ -133,19 +138,25 @@ bool cli_setup_options(const struct cli *c, struct dir_setup *out)
     return true;
 }
 
+/* Before anything is made: a name that is refused leaves no directory behind. */
+static enum err check_name(const char *name, struct buf *why)
+{
+    struct config config;
+    config_init(&config);
+    enum err err = name != NULL ? config_set(&config, "name", bytes_str(name), CONFIG_FLAG, why) : ERR_OK;
+    config_close(&config);
+    return err;
+}
+
 /* Writes a first souk.conf that holds the name. */
 static enum err write_name(const struct cli *c, const char *name, struct buf *why)
 {
-    struct config config;
     struct buf text = {0};
-    config_init(&config);
-    enum err err = config_set(&config, "name", bytes_str(name), CONFIG_FLAG, why);
-    config_close(&config);
-    if (err != ERR_OK)
-        return err;
     buf_printf(&text, "name = %s\n", name);
-    err = dir_create(c->dir, "souk.conf", buf_view(&text), why);
+    enum err err = dir_create(c->dir, "souk.conf", buf_view(&text), why);
     buf_close(&text);
+    if (err == ERR_CONFLICT)
+        buf_put_str(why, ": change the line `name` in it");
     return err;
 }
 
@@ -170,7 +181,9 @@ enum cli_exit cli_init(struct cli *c)
     int lock = -1;
     if (!cli_setup_options(c, &setup))
         return CLI_USAGE;
-    enum err err = dir_make(c->dir, &why);
+    enum err err = check_name(cli_option(c, "name"), &why);
+    if (err == ERR_OK)
+        err = dir_make(c->dir, &why);
     if (err == ERR_OK)
         err = dir_lock(c->dir, &lock, &why);
     if (err == ERR_OK)

@@ -52,6 +52,8 @@ static bool set_command(const struct cli *c, json_t *manifest)
     }
     list = json_object_get(manifest, "command");
     const char *program = json_string_value(json_array_get(list, 0));
+    if (program == NULL && json_object_size(manifest) > 0 && list == NULL && cli_option(c, "manifest") != NULL)
+        return true; /* the node says what is wrong with the manifest, a misspelt "command" too */
     if (program == NULL) {
         cli_error("a command is missing: souk deploy NAME [OPTION]... -- COMMAND ARGS..., or \"command\" in a manifest");
         return false;

@@ -5,6 +5,7 @@
 #include "node/cli_doctor.h"
 #include "node/cli_store.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,10 @@ static bool check_directory(struct doctor *d)
     struct buf why = {0};
     const char *dir = d->cli->dir;
     if (!dir_exists(dir)) {
-        doctor_tell(d, HEALTH_FAIL, "directory", dir, "`souk run` or `souk init` makes it");
+        bool closed = errno == EACCES;
+        buf_printf(&why, "%s%s", dir, closed ? " is not for this user" : "");
+        doctor_tell(d, HEALTH_FAIL, "directory", buf_cstr(&why), closed ? "run souk as its owner or as root" : "`souk run` or `souk init` makes it");
+        buf_close(&why);
         return false;
     }
     enum err err = dir_mesh(dir, &mesh, &why);

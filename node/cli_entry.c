@@ -11,12 +11,13 @@
 #include <string.h>
 
 /* The record itself where the file holds {"model":{...}} as get and export write it. Replaces *text. */
-static enum cli_exit unwrap(const struct kind_desc *kind, struct buf *text)
+static enum cli_exit unwrap(const struct kind_desc *kind, const char *path, struct buf *text)
 {
     json_error_t fault;
     json_t *root = json_loadb((const char *)text->p, text->n, JSON_REJECT_DUPLICATES, &fault);
     if (root == NULL) {
-        cli_error("not JSON: line %d, column %d: %s", fault.line, fault.column, json_fault(&fault));
+        cli_error("%s is not JSON: line %d, column %d: %s", strcmp(path, "-") == 0 ? "the input" : path, fault.line, fault.column,
+                  json_fault(&fault));
         return CLI_FAILED;
     }
     json_t *inner = json_object_get(root, kind->singular);
@@ -38,14 +39,14 @@ static void print_id(const struct cli *c, const json_t *root)
 
 enum cli_exit cli_put(struct cli *c)
 {
-    const struct kind_desc *kind = cli_kind(c->args[0]);
+    const struct kind_desc *kind = cli_kind_to_write(c->args[0]);
     struct buf text = {0}, path = {0};
     struct cli_reply reply;
     if (kind == NULL)
         return CLI_USAGE;
     enum cli_exit status = cli_slurp(c->args[1], 16 * API_RECORD_MAX, &text);
     if (status == CLI_OK)
-        status = unwrap(kind, &text);
+        status = unwrap(kind, c->args[1], &text);
     if (status == CLI_OK) {
         buf_printf(&path, "/%s", kind->plural);
         struct cli_request r = {.method = "POST",
@@ -106,7 +107,7 @@ static void print_entry(const struct cli *c, const json_t *root)
 /* Asks for the entry that the command line names. */
 static enum cli_exit ask_entry(struct cli *c, const char *method, struct cli_reply *reply)
 {
-    const struct kind_desc *kind = cli_kind(c->args[0]);
+    const struct kind_desc *kind = strcmp(method, "GET") == 0 ? cli_kind(c->args[0]) : cli_kind_to_write(c->args[0]);
     struct buf path = {0};
     if (kind == NULL)
         return CLI_USAGE;

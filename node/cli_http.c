@@ -90,6 +90,10 @@ enum cli_exit cli_http_failed(const struct cli *c, CURLcode code)
         cli_error("the node on %s did not answer in time; its log may tell why, SOUK_TIMEOUT gives it more seconds", c->socket);
         return CLI_TIMEOUT;
     }
+    if (code == CURLE_COULDNT_CONNECT && access(c->socket, W_OK) != 0 && errno == EACCES) {
+        cli_error("this user may not open %s: run souk as root, or as the user that the node runs as", c->socket);
+        return CLI_DENIED;
+    }
     if (code == CURLE_COULDNT_CONNECT)
         cli_error("no node answers on %s; start one with `souk run`, or name its directory with --dir", c->socket);
     else

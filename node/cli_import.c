@@ -39,6 +39,7 @@ struct job {
     struct batch batches[IN_FLIGHT];
     struct batch *filling;
     uint64_t limit, read, accepted, refused, duplicates;
+    bool broken; /* the file itself is not of its format */
     enum cli_exit status; /* the first failure that ends the import */
     struct cli_progress progress;
 };
@@ -218,6 +219,7 @@ static bool take_row(struct job *j, const struct import_row *row)
         break;
     case IMPORT_BROKEN:
         refuse_row(j, row);
+        j->broken = true;
         break;
     }
     return j->status == CLI_OK && j->read - j->refused - j->duplicates < j->limit;
@@ -270,6 +272,16 @@ static void summary(const struct job *j)
            (unsigned long long)(j->accepted * 1000 / (ms > 0 ? ms : 1)));
 }
 
+static enum cli_exit nothing_taken(const struct job *j)
+{
+    const char *from = strcmp(j->cli->args[1], "-") == 0 ? "the input" : j->cli->args[1];
+    if (j->read == 0 && !j->broken)
+        cli_error("%s has no rows: souk import --help says what the format %s is", from, j->cli->args[0]);
+    else
+        cli_error("no row of %s was taken as %s; the lines above say why", from, j->cli->args[0]);
+    return CLI_FAILED;
+}
+
 static void close_job(struct job *j)
 {
     for (size_t i = 0; i < IN_FLIGHT; i++) {
@@ -298,18 +310,17 @@ static enum cli_exit run_import(struct job *j, int fd)
         finish_all(j);
     cli_progress_clear(&j->progress);
     summary(j);
-    enum cli_exit status = j->status;
-    if (status == CLI_OK && j->accepted == 0)
-        status = CLI_FAILED;
+    if (j->status == CLI_OK && j->accepted == 0)
+        j->status = nothing_taken(j);
     close_job(j);
-    return status;
+    return j->status;
 }
 
 enum cli_exit cli_import(struct cli *c)
 {
     enum import_format format;
     const char *word = cli_option(c, "kind");
-    const struct kind_desc *kind = word != NULL ? cli_kind(word) : kind_by_number(KIND_MODEL);
+    const struct kind_desc *kind = word != NULL ? cli_kind_to_write(word) : kind_by_number(KIND_MODEL);
     uint64_t limit = UINT64_MAX;
     if (!import_format_by_word(c->args[0], &format)) {
         cli_error("\"%s\" is no format; the formats are jsonl, models.dev and mcp-registry", c->args[0]);

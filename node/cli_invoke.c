@@ -123,6 +123,12 @@ static bool good_timeout(const char *text)
     return false;
 }
 
+static enum cli_exit no_entry(const char *name)
+{
+    cli_error("there is no model or agent %s here; `souk search` finds entries by words", name);
+    return CLI_NOT_FOUND;
+}
+
 enum cli_exit cli_invoke(struct cli *c)
 {
     struct buf input = {0};
@@ -144,7 +150,12 @@ enum cli_exit cli_invoke(struct cli *c)
     bool ok = reply.status == 200;
     json_t *root = json_loadb((const char *)reply.body.p, reply.body.n, JSON_ALLOW_NUL, NULL);
     enum cli_exit written = write_receipt(c, root);
-    status = ok ? print_output(c, &reply, root) : cli_problem(&reply);
+    if (ok)
+        status = print_output(c, &reply, root);
+    else if (strcmp(cli_text(root, "code"), "not_found") == 0) /* neither: the answer tells of agents alone */
+        status = no_entry(c->args[0]);
+    else
+        status = cli_problem(&reply);
     json_decref(root);
     cli_reply_close(&reply);
     return status == CLI_OK ? written : status;

@@ -4,6 +4,8 @@
  */
 #include "node/cli.h"
 
+#include "node/tokens.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -40,6 +42,10 @@ enum cli_exit cli_token_new(struct cli *c)
     const char *scope = cli_option(c, "scope"), *name = cli_option(c, "name"), *as = cli_option(c, "as");
     if (scope == NULL) {
         cli_error("--scope is missing: read, write (includes read) or invoke");
+        return CLI_USAGE;
+    }
+    if (token_scopes_parse(bytes_str(scope)) == 0) {
+        cli_error("--scope wants read, write (includes read) or invoke, or several of them with commas, not \"%s\"", scope);
         return CLI_USAGE;
     }
     json_t *body = cli_object("scope", scope);
@@ -268,7 +274,7 @@ static enum cli_exit send_writer(struct cli *c, struct cli_request *request)
 
 enum cli_exit cli_writer_add(struct cli *c)
 {
-    const struct kind_desc *kind = cli_kind(c->args[0]);
+    const struct kind_desc *kind = cli_kind_to_write(c->args[0]);
     struct buf path = {0}, body = {0};
     if (kind == NULL || !valid_writer(c->args[2]))
         return CLI_USAGE;
@@ -318,7 +324,7 @@ static bool wants_restate(const struct cli *c)
 
 enum cli_exit cli_writer_rm(struct cli *c)
 {
-    const struct kind_desc *kind = cli_kind(c->args[0]);
+    const struct kind_desc *kind = cli_kind_to_write(c->args[0]);
     struct buf path = {0};
     if (kind == NULL || !valid_writer(c->args[2]))
         return CLI_USAGE;

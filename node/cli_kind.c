@@ -17,6 +17,18 @@ const struct kind_desc *cli_kind(const char *word)
     return NULL;
 }
 
+const struct kind_desc *cli_kind_to_write(const char *word)
+{
+    const struct kind_desc *kind = kind_by_word(word);
+    if (kind != NULL && kind->client_writes)
+        return kind;
+    if (kind != NULL && kind->kind == KIND_NODE)
+        cli_error("a node's entry is written by that node alone; the kinds to write are model, agent and server");
+    else
+        cli_error("\"%s\" is no kind to write; these are model, agent and server", word);
+    return NULL;
+}
+
 enum cli_exit cli_slurp(const char *path, size_t max, struct buf *out)
 {
     bool standard = strcmp(path, "-") == 0;

@@ -3,6 +3,7 @@
  */
 #include "node/cli.h"
 
+#include "crdt/decimal.h"
 #include "crdt/limits.h"
 
 #include <stdlib.h>
@@ -77,6 +78,16 @@ static void found_cells(struct cli_table *t, const json_t *row)
     cli_table_cell(t, "%s", cli_text(record_of(row), "description"));
 }
 
+static bool good_price(const char *text)
+{
+    uint64_t pico;
+    bool exact;
+    if (text == NULL || decimal_rounded(bytes_str(text), 6, &pico, &exact))
+        return true;
+    cli_error("--max-price wants USD per 1,000,000 input tokens, such as 0.5, not \"%s\"", text);
+    return false;
+}
+
 static void search_body(const struct cli *c, uint64_t limit, struct buf *out)
 {
     json_t *tags = json_array(), *root = json_object();
@@ -131,7 +142,8 @@ enum cli_exit cli_search(struct cli *c)
         cli_error("the kinds that are searched are model, agent and server; `souk ls %s` lists these", only->singular);
         return CLI_USAGE;
     }
-    if ((word != NULL && only == NULL) || !cli_option_uint(c, "limit", 1, API_PAGE_MAX, &limit))
+    if ((word != NULL && only == NULL) || !cli_option_uint(c, "limit", 1, API_PAGE_MAX, &limit) ||
+        !good_price(cli_option(c, "max-price")))
         return CLI_USAGE;
     cli_rows_begin(&rows, c, (struct cli_columns){heads, 4, found_cells});
     for (size_t i = 0; i < 3 && status == CLI_OK && rows.count < limit; i++) {

@@ -156,6 +156,24 @@ static const struct cli_verb *find_verb(const char *first, const char *second)
     return NULL;
 }
 
+/* A verb of the group whose word comes nearest; NULL: none is near. */
+static const struct cli_verb *nearest_group(const char *word)
+{
+    const struct cli_verb *v, *best = NULL;
+    unsigned distance = 0;
+    for (size_t i = 0; (v = cli_verb_at(i)) != NULL; i++) {
+        char group[SUGGEST_WORD_MAX + 1];
+        struct suggest s = {.word = word};
+        snprintf(group, sizeof group, "%.*s", (int)strcspn(v->words, " "), v->words);
+        suggest_offer(&s, group);
+        if (s.best == NULL || (best != NULL && s.distance >= distance))
+            continue;
+        best = v;
+        distance = s.distance;
+    }
+    return best;
+}
+
 static void unknown_verb(const char *first, const char *second)
 {
     char words[2 * SUGGEST_WORD_MAX];
@@ -168,6 +186,8 @@ static void unknown_verb(const char *first, const char *second)
         cli_error("unknown command \"%s\"; did you mean \"souk %s\"?", words, s.best);
     else if (second != NULL)
         cli_error("unknown command \"%s\"; souk %s --help lists the commands of %s", words, first, first);
+    else if ((v = nearest_group(first)) != NULL)
+        cli_error("unknown command \"%s\"; did you mean \"souk %.*s\"?", first, (int)strcspn(v->words, " "), v->words);
     else
         cli_error("unknown command \"%s\"; souk --help lists them all", words);
 }

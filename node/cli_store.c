@@ -13,6 +13,8 @@ enum err cli_store_try(struct cli *c, struct cli_store *s, struct buf *why)
     struct uv_store_config config = {.dir = c->dir, .mesh = &mesh, .cache_mb = 64, .write_buffer_mb = 4, .read_only = true};
     *s = (struct cli_store){.lock = -1};
     enum err err = dir_mesh(c->dir, &mesh, why);
+    if (err == ERR_NOT_FOUND)
+        buf_put_str(why, "; `souk run` or `souk init` makes a data directory, --dir names another one");
     if (err == ERR_OK)
         err = dir_lock(c->dir, &s->lock, why);
     return err == ERR_OK ? uv_store_open(&config, &s->kv, &s->store, why) : err;

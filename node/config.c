@@ -303,6 +303,8 @@ static enum err line_body(struct config *c, struct bytes line, struct buf *why)
     const uint8_t *equals = memchr(line.p, '=', line.n);
     if (equals == NULL) {
         buf_put_str(why, "wants `key = value`");
+        if (printable(line))
+            buf_printf(why, ", not \"%.*s\"", (int)(line.n < 80 ? line.n : 80), (const char *)line.p);
         return ERR_FORM;
     }
     size_t at = (size_t)(equals - line.p);

@@ -24,8 +24,10 @@ static enum err fail(struct buf *why, const char *path, const char *doing)
         return ERR_NOT_FOUND;
     if (code == ENOSPC || code == EDQUOT)
         return ERR_NO_SPACE;
-    if (code == EACCES || code == EPERM)
+    if (code == EACCES || code == EPERM) {
+        buf_put_str(why, "; run souk as its owner or as root");
         return ERR_DENIED;
+    }
     return code == EROFS ? ERR_READ_ONLY : ERR_IO;
 }
 
@@ -78,6 +80,14 @@ bool dir_exists(const char *dir)
     return join(path, dir, "mesh") && access(path, F_OK) == 0;
 }
 
+/* A directory that is not there and cannot be made is no entry that was not found. */
+static enum err no_directory(struct buf *why, const char *path, const char *doing)
+{
+    enum err err = fail(why, path, doing);
+    buf_put_str(why, "; --dir names another directory");
+    return err == ERR_NOT_FOUND ? ERR_IO : err;
+}
+
 enum err dir_make(const char *dir, struct buf *why)
 {
     char path[DIR_PATH_MAX];
@@ -88,15 +98,15 @@ enum err dir_make(const char *dir, struct buf *why)
             continue;
         *p = '\0';
         if (mkdir(path, 0755) != 0 && errno != EEXIST)
-            return fail(why, path, "make the directory");
+            return no_directory(why, path, "make the directory");
         *p = '/';
     }
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return fail(why, path, "make the directory");
+        return no_directory(why, path, "make the directory");
     struct stat st;
     if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
         errno = ENOTDIR;
-        return fail(why, path, "use");
+        return no_directory(why, path, "use");
     }
     return ERR_OK;
 }
@@ -354,7 +364,10 @@ enum err dir_author_add(const char *dir, const char *name, const uint8_t seed[32
     sodium_memzero(&present, sizeof present);
     if (same)
         return ERR_OK;
-    return store_secret(dir, path, KEY_ED25519, seed, why);
+    err = store_secret(dir, path, KEY_ED25519, seed, why);
+    if (err == ERR_CONFLICT)
+        buf_put_str(why, ": another key has this name; `souk key ls` lists the names taken");
+    return err;
 }
 
 enum err dir_author_new(const char *dir, const char *name, struct keypair *out, struct buf *why)

@@ -79,6 +79,12 @@ static void refuse(struct api_call *call, enum err err, const char *detail)
     api_call_done(call);
 }
 
+static void refuse_author(struct api_call *call, const char *name)
+{
+    backend_no_author(&call->detail, bytes_str(name));
+    refuse(call, ERR_NOT_FOUND, "");
+}
+
 static void answer(struct api_call *call, json_t *out)
 {
     char *text = json_dumps(out, JSON_COMPACT);
@@ -184,10 +190,12 @@ static void admin_token_new(struct server *s, struct api_call *call)
                                     .name = bytes_str(text_of(body, "name")),
                                     .as = bytes_str(as),
                                     .clock_ms = server_clock_ms()};
+    if (as[0] == '\0')
+        as = DIR_PUBLISHER;
     if (request.scopes == 0)
         refuse(call, ERR_INVALID, "scope is read, write or invoke, or several of them with commas");
-    else if (server_author(s, as[0] != '\0' ? as : DIR_PUBLISHER) == NULL)
-        refuse(call, ERR_NOT_FOUND, "there is no author key of that name; `souk key ls` lists them");
+    else if (server_author(s, as) == NULL)
+        refuse_author(call, as);
     else
         make_token(s, call, &request);
     json_decref(body);
@@ -200,7 +208,8 @@ static void admin_token_rm(struct server *s, struct api_call *call)
     struct buf why = {0};
     json_decref(body);
     if (id <= 0 || tokens_remove(&s->tokens, (uint64_t)id) != ERR_OK) {
-        refuse(call, ERR_NOT_FOUND, "there is no token of that id; `souk token ls` lists them");
+        buf_printf(&call->detail, "there is no token with the id %lld", (long long)id);
+        refuse(call, ERR_NOT_FOUND, "; `souk token ls` lists them");
         return;
     }
     enum err err = store_tokens(s, &why);
@@ -239,6 +248,8 @@ static void answer_key(struct api_call *call, const char *name, const struct key
     answer(call, pair_of("name", name, "key", hex));
 }
 
+#define KEYS_FULL "this node has as many author keys as it takes; another node takes more"
+
 static bool keys_full(struct server *s)
 {
     size_t n = 0;
@@ -254,6 +265,8 @@ static void admin_key_new(struct server *s, struct api_call *call)
     struct keypair pair;
     struct buf why = {0};
     enum err err = keys_full(s) ? ERR_LIMIT : dir_author_new(s->given->dir, name, &pair, &why);
+    if (err == ERR_LIMIT && why.n == 0)
+        buf_put_str(&why, KEYS_FULL);
     if (err == ERR_OK) {
         add_author(s, name, &pair);
         answer_key(call, name, &pair.key);
@@ -354,20 +367,24 @@ static void admin_key_transfer(struct server *s, struct api_call *call, enum tra
     job->server = s;
     job->call = call;
     job->import = transfer == KEY_IMPORT;
-    const char *fault = NULL;
-    if (passphrase[0] == '\0')
-        fault = "the passphrase is missing";
-    else if (!job->import && !find_seed(s, text_of(body, "name"), job))
-        fault = "there is no author key of that name; `souk key ls` lists them";
-    else if (job->import && keys_full(s))
-        fault = "this node has as many keys as it takes";
-    if (fault == NULL) {
+    enum err err = ERR_OK;
+    if (passphrase[0] == '\0') {
+        err = ERR_INVALID;
+        buf_put_str(&call->detail, "the passphrase is missing: the text member \"passphrase\"");
+    } else if (!job->import && !find_seed(s, text_of(body, "name"), job)) {
+        err = ERR_NOT_FOUND;
+        backend_no_author(&call->detail, bytes_str(text_of(body, "name")));
+    } else if (job->import && keys_full(s)) {
+        err = ERR_LIMIT;
+        buf_put_str(&call->detail, KEYS_FULL);
+    }
+    if (err == ERR_OK) {
         buf_put_str(&job->passphrase, passphrase);
         buf_put_str(&job->text, job->import ? text : "");
         server_defer(s, key_work, key_done, job);
     } else {
         free(job);
-        refuse(call, passphrase[0] == '\0' ? ERR_INVALID : ERR_NOT_FOUND, fault);
+        refuse(call, err, "");
     }
     json_decref(body);
 }

@@ -94,6 +94,20 @@ static bool choose_other(struct request *q, struct key *out)
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
 
+/* Nobody was tried. */
+static void nobody_serves(struct request *q)
+{
+    struct bytes on = q->call->invoke.on;
+    struct buf why = {0};
+    if (on.n > 0)
+        buf_printf(&why, "no other node whose id starts with \"%.*s\" (4 hex digits or more) serves this entry; `souk ls node` lists what each serves",
+                   (int)(on.n < 64 ? on.n : 64), (const char *)on.p);
+    else
+        buf_put_str(&why, "no node serves this entry; `souk deploy` makes one serve it");
+    request_refused(q, ERR_NOT_FOUND, 404, "not_deployed", buf_view(&why));
+    buf_close(&why);
+}
+
 static void no_candidate(struct request *q)
 {
     struct bytes told = buf_view(&q->refused);
@@ -117,8 +131,7 @@ static void no_candidate(struct request *q)
         request_refused(q, ERR_NOT_FOUND, 404, "not_deployed",
                         told.n > 0 ? told : bytes_str("the nodes that said so do not serve this entry now"));
     else
-        request_refused(q, ERR_NOT_FOUND, 404, "not_deployed",
-                        bytes_str("no node serves this entry; `souk deploy` makes one serve it"));
+        nobody_serves(q);
 }
 
 /* The client's own bound, less what has gone by; 0: none. */

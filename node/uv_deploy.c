@@ -524,12 +524,13 @@ void uv_deploys_admin_rm(struct server *s, struct api_call *call)
     bool is_id = text != NULL && id_parse(&id, bytes_str(text));
     while (*at != NULL && !(is_id ? id_eq(&(*at)->d.entry, &id) : text != NULL && strcmp((*at)->d.name, text) == 0))
         at = &(*at)->next;
-    json_decref(body);
     struct uv_deploy *d = *at;
+    if (d == NULL)
+        buf_printf(&call->detail, "nothing is deployed for \"%.200s\"", text != NULL ? text : "");
+    json_decref(body);
     if (d == NULL || d->state == DEPLOY_OPENING) {
         refuse(call, d == NULL ? ERR_NOT_FOUND : ERR_BUSY,
-               d == NULL ? "nothing is deployed for that entry; `souk deploy ls` lists what is"
-                         : "the deployment is still being opened; try again");
+               d == NULL ? "; `souk deploy ls` lists what is" : "the deployment is still being opened; try again");
         return;
     }
     struct buf why = {0};

@@ -143,8 +143,10 @@ static enum err start_mesh_listener(struct server *s, struct buf *why)
 {
     const char *told = config_text(&s->config, CONFIG_ADVERTISE);
     enum err err = net_uv_listen(s->net, config_text(&s->config, CONFIG_LISTEN), s->mesh_bound, why);
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
+        buf_put_str(why, "; choose another with --listen (port 0 picks a free one)");
         return err;
+    }
     /* A wildcard is told as it is: a peer puts the address there that it sees. */
     snprintf(s->advertise, sizeof s->advertise, "%s", told[0] != '\0' ? told : s->mesh_bound);
     return ERR_OK;
@@ -161,8 +163,8 @@ static enum err start_http(struct server *s, struct buf *why)
     s->http = uv_http_new(&s->loop, s->api, server_drain_quietly, s);
     int failed = uv_http_tcp(s->http, host, (uint16_t)port, s->http_bound);
     if (failed != 0) {
-        buf_printf(why, "cannot listen for HTTP on %s: %s%s", address, uv_strerror(failed),
-                   failed == UV_EADDRINUSE ? "; choose another with --http (port 0 picks a free one)" : "");
+        buf_printf(why, "cannot listen for HTTP on %s: %s; choose another with --http (port 0 picks a free one)", address,
+                   uv_strerror(failed));
         return ERR_IO;
     }
     failed = uv_http_admin(s->http, s->given->socket);
@@ -233,8 +235,12 @@ void server_describe(struct server *s)
 static void start_peers(struct server *s)
 {
     char peer[NET_ADDR_MAX];
-    for (size_t i = 0; config_item(&s->config, CONFIG_PEER, i, peer, sizeof peer); i++)
+    size_t n = 0;
+    for (; config_item(&s->config, CONFIG_PEER, n, peer, sizeof peer); n++)
         server_feed(s, &(struct node_event){.kind = NODE_NET, .net = {.kind = NET_PEER_ADD, .addr = peer}});
+    if (n == 0 && !s->mesh.has_founder && !s->joining)
+        uv_log(&s->log, LOG_NODE, LOG_WARN,
+               "this node has not met its mesh and was given no peer: it waits for one; --peer or `souk peer add` names a node of the mesh");
 }
 
 void server_start_signals(struct server *s)
@@ -308,8 +314,8 @@ enum err server_start(struct server *s, struct buf *why)
         return err;
     start_charter(s);
     server_describe(s);
-    start_peers(s);
     server_join_start(s);
+    start_peers(s);
     server_drain(s);
     say_ready(s);
     return ERR_OK;

@@ -18,6 +18,8 @@ try 2 'a command is missing; souk --help'
 try 2 'unknown command "statsu"; did you mean "souk status"\?' statsu
 try 2 'unknown command "peer ad"; did you mean "souk peer add"\?' peer ad x
 try 2 'souk peer wants a command after it' peer
+try 2 'unknown command "pees"; did you mean "souk peer"\?' pees ls
+try 2 'unknown command "xyzzy"; souk --help lists them all' xyzzy
 try 2 'unknown command "deplyo"; did you mean "souk deploy"\?' deplyo
 try 2 'an argument is missing; usage: souk deploy ID\|NAME' deploy
 try 2 'a command is missing: souk deploy NAME' deploy x
@@ -56,10 +58,20 @@ try 2 '--admission wants open or members' run --admission closed
 try 2 'too long: its admin socket' --dir "/tmp/$(printf 'd%.0s' {1..120})" status
 try 2 "a token's id is a number" token rm x
 try 2 '--scope is missing' token new
+try 2 '--scope wants read, write .* not "read,all"' token new --scope read,all
+try 2 '--max-price wants USD per 1,000,000 input tokens, such as 0.5, not "cheap"' search x --max-price cheap
+try 2 '"modle" is no kind to write; these are model, agent and server' put modle x
+for verb in "put node x" "rm node x" "writer add node x y" "import jsonl x --kind node"; do
+    # shellcheck disable=SC2086
+    try 2 "a node's entry is written by that node alone; the kinds to write are" $verb
+done
 try 2 'a writer is named by its key of 64 hex digits' writer add model x y
 try 7 'no node answers on .*; start one with `souk run`' --dir "$work/none" status
 try 7 'no node answers' ls model --dir "$work/none" --
-try 3 'cannot read .*/mesh' --dir "$work/none" export jsonl
+for verb in "export jsonl" verify; do
+    # shellcheck disable=SC2086
+    try 3 'cannot read .*/none/mesh: No such file .*`souk run` or `souk init` makes a data directory' --dir "$work/none" $verb
+done
 try 1 'cannot read /nonexistent' --dir "$work/none" put model /nonexistent
 try 1 'cannot read /nonexistent' --dir "$work/none" import jsonl /nonexistent
 
@@ -87,6 +99,9 @@ say "settings without a node"
 mkdir -p "$work/c"
 printf 'cache_mb = 7\nlogg = info\n' >"$work/c/souk.conf"
 try 1 'souk.conf line 2: unknown setting "logg"; did you mean "log"\?' config check --dir "$work/c"
+echo 'cache_mb 7' >"$work/c/souk.conf"
+try 1 'souk.conf line 1: wants `key = value`, not "cache_mb 7"' config check --dir "$work/c"
+"$souk" config check --dir "$work/none" | found "there is no $work/none/souk.conf" || fail "a directory that is not there is in order"
 echo 'cache_mb = 7' >"$work/c/souk.conf"
 origin() { "$souk" config show -o json --dir "$work/c" | jq -r ".[] | select(.key == \"$1\") | .value + \" \" + .origin"; }
 [[ $(origin cache_mb) == '7 souk.conf:1' ]] || fail "$(origin cache_mb)"
@@ -108,8 +123,16 @@ sed -E 's/^#([a-z])/\1/' "$top/deploy/souk.conf" | grep -vE '^(name|advertise|pe
 "$souk" config show -o json --dir "$work/none" | jq -r '.[] | .key + " = " + .value' | sort | cmp - "$work/c/said" || fail "deploy/souk.conf says other defaults"
 SOUK_LOG=loud try 1 'SOUK_LOG: log wants one of' config check --dir "$work/c"
 
+say "a directory that cannot be used"
+try 1 'cannot make the directory /proc/nothing: .*; --dir names another directory' init --dir /proc/nothing
+touch "$work/file"
+try 1 'cannot use .*/file: Not a directory; --dir names another directory' init --dir "$work/file"
+try 2 'name wants one line of text' init --dir "$work/unmade" --name $'two\nlines'
+[[ ! -e $work/unmade ]] || fail "a name that is refused leaves a directory"
+
 say "a directory and its node"
 "$souk" init --dir "$work/1" --new-mesh ours --name shelf | found ours || fail "init"
+try 4 'souk.conf exists already: change the line `name` in it' init --dir "$work/1" --name other
 try 3 'holds no entries yet: no node has run there' export jsonl --dir "$work/1"
 try 3 'holds no entries yet' verify --dir "$work/1"
 try 4 'belongs to mesh' init --dir "$work/1" --mesh "$(printf '1%.0s' {1..64})"
@@ -117,7 +140,22 @@ start 1
 try 4 'another souk node is running' run --dir "$work/1" --http 127.0.0.1:0 --listen 127.0.0.1:0
 try 4 'another souk node is running' init --dir "$work/1"
 mkdir -p "$work/2"
-try 1 'cannot listen for HTTP on .*: address already in use' run --dir "$work/2" --http "$(field 1 http)" --listen 127.0.0.1:0
+try 1 'cannot listen for HTTP on .*: address already in use; choose another with --http' run --dir "$work/2" --http "$(field 1 http)" --listen 127.0.0.1:0
+try 1 'cannot listen on .* for peers: address already in use; choose another with --listen' run --dir "$work/2" --http 127.0.0.1:0 --listen "$(field 1 mesh)"
+start 4 --mesh "$(printf '2%.0s' {1..64})"
+grep -q 'was given no peer: it waits for one; --peer or `souk peer add`' "$work/4.err" || fail "a node alone in a mesh that it has not met"
+stop 4
+! grep -q 'was given no peer' "$work/1.err" || fail "a founder waits for nobody"
+if [[ $EUID == 0 ]]; then # another user is told so, not that no node runs
+    chmod 755 "$work"
+    other() { setpriv --reuid 65534 --clear-groups "$souk" --dir "$work/1" "$@" >"$work/try.out" 2>"$work/try.log"; }
+    other status
+    [[ $? == 5 ]] && grep -q 'this user may not open .*/admin.sock: run souk as root' "$work/try.log" || fail "another user: $(cat "$work/try.log")"
+    other export jsonl
+    [[ $? == 5 ]] && grep -q 'Permission denied; run souk as its owner or as root' "$work/try.log" || fail "another user: $(cat "$work/try.log")"
+    other doctor
+    grep -q 'is not for this user' "$work/try.out" || fail "the doctor of another user: $(cat "$work/try.out")"
+fi
 
 say "entries"
 echo '{"name":"a/b c","description":"x","tags":["one"]}' >"$work/model.json"
@@ -156,11 +194,19 @@ on 1 peer rm "$nobody" || fail "peer rm"
 [[ $(on 1 peer ls -o json | jq length) == 0 ]] || fail "peer ls after rm"
 try 1 '"loud" is no level: error, warn, info or debug' log loud --dir "$work/1"
 try 3 'there is no author key named "none"' key export none --dir "$work/1"
+try 5 'there is no author key named "none" on this node; `souk key ls`' put model "$work/model.json" --as none --dir "$work/1"
+try 3 'there is no author key named "none" on this node; `souk key ls`' token new --scope read --as none --dir "$work/1"
+try 4 'another key has this name; `souk key ls`' key new publisher --dir "$work/1"
+try 3 'nothing is deployed for "a/b c"; `souk deploy ls`' deploy rm 'a/b c' --dir "$work/1"
+try 3 'there is no model or agent nothing here' invoke nothing --dir "$work/1"
+try 3 'no other node whose id starts with "zz"' invoke 'a/b c' --on zz --dir "$work/1"
+echo '{"comand":["cat"]}' >"$work/manifest"
+try 1 'comand is no member that a manifest has' deploy 'a/b c' --manifest "$work/manifest" --dir "$work/1"
 echo '{"name":"x","parameters":-1,"license":7}' >"$work/bad.json"
 try 1 '/parameters' put model "$work/bad.json" --dir "$work/1"
 grep -q '/license' "$work/try.log" || fail "every field that is wrong is named"
 echo '{"name":' >"$work/broken.json"
-try 1 'not JSON: line' put model "$work/broken.json" --dir "$work/1"
+try 1 '/broken.json is not JSON: line' put model "$work/broken.json" --dir "$work/1"
 on 1 get model "$id" -o json | on 1 put model - >/dev/null || fail "put takes what get gives"
 [[ $(on 1 ls model -o json | jq length) == 1 ]] || fail "ls -o json is an array"
 [[ $(on 1 ls model -o jsonl | wc -l) == 1 ]] || fail "ls -o jsonl is a line each"
@@ -188,6 +234,8 @@ for rest in "--all" "--limit 451" "-o json" "--text X"; do
     [[ -z $(on 1 ls model $rest 2>&1 >/dev/null) ]] || fail "ls $rest says that there is more"
 done
 on 1 import jsonl <(echo rubbish) --dir "$work/1" >/dev/null 2>&1 && fail "an import that reads nothing fails"
+try 1 '/dev/null has no rows: souk import --help' import jsonl /dev/null --dir "$work/1"
+try 1 'no row of .*/model.json was taken as mcp-registry; the lines above say why' import mcp-registry "$work/model.json" --dir "$work/1"
 on 1 export jsonl "$work/export.jsonl" || fail "export"
 [[ $(wc -l <"$work/export.jsonl") == 451 ]] || fail "export has $(wc -l <"$work/export.jsonl") lines"
 verify_one() { # with a node and without one
@@ -251,8 +299,8 @@ start 3
 [[ $(post "$token" '{"name":"by-token","description":"again"}') == 200 ]] || fail "tokens survive a restart"
 on 3 token rm "$kept" || fail "token rm"
 [[ $(post "$token" '{"name":"by-token"}') == 401 ]] || fail "a removed token"
-try 3 'no token of that id' token rm 99 --dir "$work/3"
-try 1 'scope is read, write or invoke' token new --scope all --dir "$work/3"
+try 3 'there is no token with the id 99; `souk token ls`' token rm 99 --dir "$work/3"
+try 2 '--scope wants read, write' token new --scope all --dir "$work/3"
 other=$(on 3 key new other)
 on 3 writer add model by-token "$other" || fail "writer add"
 [[ $(on 3 writer ls model by-token -o json | jq -r '.[0].key') == "$other" ]] || fail "writer ls"

@@ -29,7 +29,7 @@ static void refuse(const char *line, const char *part)
 
 Test(config, bad_lines_say_what_and_what_next)
 {
-    refuse("http", "wants `key = value`");
+    refuse("http", "wants `key = value`, not \"http\"");
     refuse("= 3", "wants a key before `=`");
     refuse("cache_mib = 3", "unknown setting \"cache_mib\"; did you mean \"cache_mb\"?");
     refuse("log.nte = info", "did you mean \"log.net\"?");
