@@ -1,9 +1,9 @@
 /*
- * The data directory: the one file that reads and writes it, but for the store. Owns paths, permissions, locking and
+ * The data directory: the one file that reads and writes it, but for store and blobs. Owns paths, permissions, locking and
  * durable replacement (write beside, fsync, rename, fsync the directory). What the files mean is identity.h's,
  * tokens.h's and config.h's business. Every failure appends one sentence without a newline to `why`.
  *
- *   souk.conf  node.key  noise.key  mesh  invitation  tokens  peers  keys/NAME  lock  admin.sock  store/
+ *   souk.conf  node.key  noise.key  mesh  invitation  tokens  peers  deployments  keys/NAME  lock  admin.sock  store/  blobs/
  */
 #ifndef SOUK_NODE_DIR_H
 #define SOUK_NODE_DIR_H
