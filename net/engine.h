@@ -1,8 +1,8 @@
 /*
  * The inside of struct net, shared by the files that make the mesh engine: net.c (events, actions, timers), book.c
  * (addresses and keys), learn.c (addresses of others), keep.c (the book across restarts), links.c (connections), crowd.c (who gives way), session.c
- * (messages), overlay.c (who sends whole deltas to whom), reach.c (sessions for calls), late.c (ids without a delta), gossip.c (broadcast), fetch.c (asking
- * and serving), sync.c (repair), copy.c (progress).
+ * (messages), overlay.c (who sends whole deltas to whom), reach.c (sessions for calls), late.c (ids without a delta), gossip.c (broadcast), fetch.c
+ * (asking), serve.c (answering), sync.c (repair), copy.c (progress).
  * Private to net/. The bounds stand here and in PROTOCOL 6.
  */
 #ifndef SOUK_NET_ENGINE_H
@@ -83,9 +83,9 @@
 #define NET_ASK_OTHER_MS    3000        /* ... where another is known to hold it                    */
 #define NET_ASK_ALL_MS      300000      /* ... nor does any one id wait longer                      */
 #define NET_SWEEP_MS        1000        /* how often that is looked at                              */
-#define NET_AGAIN_BURST     (8u << 20)  /* bytes of deltas asked for again ...                      */
+#define NET_AGAIN_BURST     (8u << 20)  /* bytes of deltas sent again, above as many as went once   */
 #define NET_AGAIN_RATE      256         /* ... and each millisecond                                 */
-#define NET_SERVED_SLACK    8192        /* beyond this and twice the set every answer counts as such */
+#define NET_SERVED_SLACK    8192        /* beyond this and twice the set every answer counts in full */
 #define NET_SERVE_MAX       (2 * NET_WINDOW_IDS) /* ids asked by one peer and not yet answered      */
 #define NET_STORING_MAX     4096        /* bundles handed to the store                              */
 #define NET_STORING_BYTES   (16u << 20) /* ... and their bytes                                      */
@@ -229,7 +229,8 @@ struct link {
     uint64_t serve_ms;          /* no more of them are answered before */
     struct recent answered;     /* ... and what they were */
     uint64_t served;            /* answers with a delta */
-    uint64_t again_bytes, again_at_ms; /* deltas sent once more, less what time took off */
+    uint64_t again_free;        /* bytes that went once, and may once more */
+    uint64_t again_bytes, again_at_ms; /* deltas sent once more beyond that, less what time took off */
     bool loading;
     /* sync */
     struct recon recon;
@@ -474,7 +475,7 @@ void gossip_flush(struct net *n, struct link *l);
 bool gossip_allows(struct net *n, struct link *l, const struct key *author); /* a pushed delta: within the buckets? */
 void gossip_lazy(struct link *l);
 
-/* ---- fetch.c: asking, storing, serving ------------------------------------------------------------------------------ */
+/* ---- fetch.c: asking, storing --------------------------------------------------------------------------------------- */
 enum want_why { WANT_OFFERED, WANT_RECON, WANT_BODY };
 /* A peer holds it: ask for it in time. False: no room. */
 bool fetch_want(struct net *n, struct link *l, const struct id *id, enum want_why why);
@@ -482,14 +483,18 @@ bool fetch_queue(struct net *n, struct want *w, struct link *l); /* to be asked 
 void fetch_delta(struct net *n, struct link *l, const struct wire_message *m);
 void fetch_have(struct net *n, struct link *l, const struct wire_message *m);
 void fetch_gone(struct net *n, struct link *l, const struct wire_message *m);
-void fetch_asked(struct net *n, struct link *l, const struct wire_message *m);
 void fetch_stored(struct net *n, const struct net_result *r);
-void fetch_loaded(struct net *n, const struct net_event *e);
-bool fetch_load(struct net *n, enum load_purpose purpose, uint64_t link, const struct item *item);
 void fetch_pump(struct net *n, struct link *l);  /* ask for more, serve more */
 void fetch_link_gone(struct net *n, const struct link *l);
 uint64_t fetch_deadline(const struct net *n);
 void fetch_tick(struct net *n);
+
+/* ---- serve.c: answering ---------------------------------------------------------------------------------------------- */
+void serve_asked(struct net *n, struct link *l, const struct wire_message *m);
+bool serve_load(struct net *n, enum load_purpose purpose, uint64_t link, const struct item *item); /* false: too many */
+void serve_loaded(struct net *n, const struct net_event *e);
+void serve_pump(struct net *n, struct link *l);
+uint64_t serve_deadline(const struct net *n);
 
 /* ---- sync.c: repair -------------------------------------------------------------------------------------------------- */
 void sync_start(struct net *n, struct link *l);

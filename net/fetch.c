@@ -1,6 +1,6 @@
 /*
- * Pulling and serving: asks holders for ids under a window, hands what arrives to the store, asks another holder where
- * one fails, and answers what others ask at the pace at which they read. A delta counts as held only after NET_STORED.
+ * Pulling: asks holders for ids under a window, hands what arrives to the store and asks another holder where one fails. A
+ * delta counts as held only after NET_STORED. What others ask for is answered in serve.c.
  */
 #include "net/engine.h"
 
@@ -121,7 +121,6 @@ static void ask(struct net *n, struct link *l)
 
 void fetch_pump(struct net *n, struct link *l)
 {
-    struct item item = {0};
     if (!link_up(l))
         return;
     ask(n, l);
@@ -129,9 +128,7 @@ void fetch_pump(struct net *n, struct link *l)
         sync_resume(n, l);
     if (link_up(l) && l->asked == 0 && idqueue_count(&l->ask) == 0)
         sync_drained(n, l);
-    bool ready = link_up(l) && !l->loading && link_queued(l) < NET_QUEUE_SERVE && n->now_ms >= l->serve_ms;
-    if (ready && idqueue_pop(&l->serve, &item.id))
-        l->loading = fetch_load(n, LOAD_SERVE, l->id, &item);
+    serve_pump(n, l);
 }
 
 /* Rows that `l` was asked for or that wait in its queue go to other holders. */
@@ -240,7 +237,7 @@ static void put_off(struct net *n, struct link *l, const struct glance *g)
         next_holder(n, w);
 }
 
-/* A large answer counts at once: what does not fit later is given again, and slowly (NET_AGAIN_RATE). */
+/* A large answer counts at once: what does not fit later is sent twice. */
 static void note_answer(struct net *n, struct link *l, size_t bytes)
 {
     assert(l->asked > 0);
@@ -411,80 +408,6 @@ void fetch_gone(struct net *n, struct link *l, const struct wire_message *m)
     }
 }
 
-/* ---- serving -------------------------------------------------------------------------------------------------------------- */
-
-void fetch_asked(struct net *n, struct link *l, const struct wire_message *m)
-{
-    if (idqueue_count(&l->serve) + m->count > NET_SERVE_MAX) {
-        book_score(n, l->peer, NET_SCORED_PROTOCOL);
-        link_close(n, l, REASON_LIMIT, "more ids asked for than the window allows");
-        return;
-    }
-    for (size_t i = 0; i < m->count; i++)
-        idqueue_push(&l->serve, &m->ids[i]);
-    assert(idqueue_count(&l->serve) <= NET_SERVE_MAX);
-}
-
-bool fetch_load(struct net *n, enum load_purpose purpose, uint64_t link, const struct item *item)
-{
-    for (size_t i = 0; i < sizeof n->loads / sizeof *n->loads; i++) {
-        struct load *load = &n->loads[i];
-        if (load->purpose != LOAD_FREE)
-            continue;
-        *load = (struct load){.purpose = purpose, .number = ++n->load_count, .link = link, .item = *item};
-        net_act(n, &(struct net_action){.kind = NET_LOAD, .load = load->number, .id = item->id});
-        return true;
-    }
-    return false;
-}
-
-/* PROTOCOL 3.7: What was an answer before is one again at 256 kB a second, after the first 8 MiB. */
-static void pace(struct net *n, struct link *l, const struct id *id, size_t bytes)
-{
-    uint64_t back = (n->now_ms - l->again_at_ms) * NET_AGAIN_RATE;
-    bool again = recent_has(&l->answered, id) || ++l->served > 2 * setindex_count(n->config.set) + NET_SERVED_SLACK;
-    if (!again)
-        return;
-    l->again_bytes = (l->again_bytes > back ? l->again_bytes - back : 0) + bytes;
-    l->again_at_ms = n->now_ms;
-    if (l->again_bytes > NET_AGAIN_BURST)
-        l->serve_ms = n->now_ms + (l->again_bytes - NET_AGAIN_BURST) / NET_AGAIN_RATE;
-}
-
-static void answer(struct net *n, struct link *l, const struct id *id, struct bytes bundle)
-{
-    struct wire_message m = {.type = WIRE_GONE, .count = 1, .ids = id};
-    if (bundle.n > 0) {
-        m = (struct wire_message){.type = WIRE_DELTA, .flags = WIRE_DELTA_ANSWER, .id = *id, .body = bundle};
-        pace(n, l, id, bundle.n);
-        recent_add(&l->answered, id);
-        recent_add(&l->known, id);
-        n->stats.deltas_sent++;
-    }
-    link_send(n, l, &m);
-}
-
-void fetch_loaded(struct net *n, const struct net_event *e)
-{
-    struct load load = {0};
-    for (size_t i = 0; i < sizeof n->loads / sizeof *n->loads; i++) {
-        if (n->loads[i].purpose == LOAD_FREE || n->loads[i].number != e->load)
-            continue;
-        load = n->loads[i];
-        n->loads[i].purpose = LOAD_FREE;
-        break;
-    }
-    if (load.purpose == LOAD_PUBLISH)
-        gossip_loaded(n, &load.item, e->bytes);
-    struct link *l = load.purpose == LOAD_SERVE ? link_by_id(n, load.link) : NULL;
-    if (l == NULL || !link_up(l))
-        return;
-    assert(l->loading); /* one at a time for each peer */
-    l->loading = false;
-    answer(n, l, &load.item.id, e->bytes);
-    fetch_pump(n, l);
-}
-
 /* ---- missing bodies --------------------------------------------------------------------------------------------------------- */
 
 void net_want_body(struct net *n, const struct item *delta, uint16_t index)
@@ -571,15 +494,10 @@ static void sweep(struct net *n)
 
 uint64_t fetch_deadline(const struct net *n)
 {
-    uint64_t at = n->wants.asked > 0 ? n->sweep_ms : UINT64_MAX;
-    for (size_t i = 0; i < n->link_count; i++) {
-        const struct link *l = n->links[i];
-        if (link_up(l) && !l->loading && l->serve_ms > n->now_ms && l->serve_ms < at && idqueue_count(&l->serve) > 0)
-            at = l->serve_ms;
-    }
+    uint64_t at = n->wants.asked > 0 ? n->sweep_ms : UINT64_MAX, serve = serve_deadline(n);
     if (n->missing_ms < at && links_up(n) > 0)
         at = n->missing_ms;
-    return at;
+    return serve < at ? serve : at;
 }
 
 void fetch_tick(struct net *n)

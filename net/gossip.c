@@ -166,7 +166,7 @@ static void load_more(struct net *n)
     while (n->publish_at < n->publish.n && n->publishing < NET_LOADS_MAX) {
         memcpy(&item, n->publish.p + n->publish_at, sizeof item);
         n->publish_at += sizeof item;
-        if (anybody_eager(n) && fetch_load(n, LOAD_PUBLISH, 0, &item))
+        if (anybody_eager(n) && serve_load(n, LOAD_PUBLISH, 0, &item))
             n->publishing++;
         else
             spread_all(n, &item, bytes_of(NULL, 0), ORIGIN_OWN);

@@ -197,7 +197,7 @@ static void dispatch(struct net *n, const struct net_event *e)
         gossip_publish(n, e->items, e->count);
         return;
     case NET_LOADED:
-        fetch_loaded(n, e);
+        serve_loaded(n, e);
         return;
     case NET_PEER_ADD:
     case NET_PEER_PIN:

@@ -301,7 +301,7 @@ void session_message(struct net *n, struct link *l, const struct wire_message *m
         fetch_have(n, l, m);
         return;
     case WIRE_IWANT:
-        fetch_asked(n, l, m);
+        serve_asked(n, l, m);
         return;
     case WIRE_GONE:
         fetch_gone(n, l, m);

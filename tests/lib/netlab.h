@@ -58,7 +58,7 @@ void lab_up(struct lab *lab, size_t i);
 
 void lab_peer(struct lab *lab, size_t at, const char *addr);    /* NET_PEER_ADD */
 void lab_link(struct lab *lab, size_t from, size_t to);         /* ... of host `to` */
-/* A new delta of one op with a body of `size` bytes of text; published unless `quiet`. */
+/* A new delta with bodies of `size` bytes of text, in one op where that is enough; published unless `quiet`. */
 struct item lab_write(struct lab *lab, size_t i, size_t size);
 struct item lab_write_quiet(struct lab *lab, size_t i, size_t size);
 void lab_event(struct lab *lab, size_t i, struct net_event e);

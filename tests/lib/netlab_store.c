@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LAB_TEXT_MAX 60000 /* of one op's body */
+#define LAB_OPS_MAX  17    /* MODEL_DELTA_MAX of such texts */
+
 const struct lab_bundle *lab_held(const struct lab_host *h, const struct id *id)
 {
     for (size_t i = h->count; i-- > 0;)
@@ -102,25 +105,42 @@ void lab_store_lost(struct lab *lab, size_t host)
     }
 }
 
+/* One op, or as many as it takes to carry `size` bytes. */
+static size_t write_ops(struct lab *lab, struct gen_op *ops, struct buf *bodies, char (*names)[32], size_t size)
+{
+    size_t count = 0;
+    struct rng rng;
+    rng_seed(&rng, lab->writes);
+    do {
+        size_t part = size < LAB_TEXT_MAX ? size : LAB_TEXT_MAX;
+        struct buf text = {0};
+        assert(count < LAB_OPS_MAX);
+        gen_text(&text, &rng, part);
+        gen_body_text(&bodies[count], "description", lab->writes + count, buf_cstr(&text));
+        (void)snprintf(names[count], sizeof names[count], "entry-%llu-%zu", (unsigned long long)lab->writes, count);
+        ops[count] = (struct gen_op){.verb = VERB_PUT, .name = names[count], .body = buf_view(&bodies[count]), .travel = GEN_SENT};
+        buf_close(&text);
+        count++;
+        size -= part;
+    } while (size > 0);
+    return count;
+}
+
 static struct item write_delta(struct lab *lab, size_t i, size_t size)
 {
     struct lab_host *h = lab_host(lab, i);
-    struct buf body = {0}, bundle = {0}, text = {0};
-    struct rng rng;
-    char name[32];
+    struct buf bodies[LAB_OPS_MAX] = {0}, bundle = {0};
+    struct gen_op ops[LAB_OPS_MAX];
+    char names[LAB_OPS_MAX][32];
     struct item item = {.time = hlc_from_ms(lab_clock(lab, h)) + ++lab->writes % 60000};
-    rng_seed(&rng, lab->writes);
-    gen_text(&text, &rng, size);
-    gen_body_text(&body, "description", item.time, buf_cstr(&text));
-    (void)snprintf(name, sizeof name, "entry-%llu", (unsigned long long)lab->writes);
-    struct gen_op op = {.verb = VERB_PUT, .name = name, .body = buf_view(&body), .travel = GEN_SENT};
-    struct gen_delta d = {.mesh = &lab->mesh, .author = &h->identity, .time = item.time, .op_count = 1, .ops = &op};
+    size_t count = write_ops(lab, ops, bodies, names, size);
+    struct gen_delta d = {.mesh = &lab->mesh, .author = &h->identity, .time = item.time, .op_count = count, .ops = ops};
     gen_bundle(&bundle, &d, &item.id);
     bool fresh = keep(h, &item, buf_view(&bundle));
     assert(fresh);
     (void)fresh;
-    buf_close(&text);
-    buf_close(&body);
+    for (size_t k = 0; k < count; k++)
+        buf_close(&bodies[k]);
     buf_close(&bundle);
     return item;
 }

@@ -164,6 +164,28 @@ Test(copy, a_store_that_is_slow_has_nothing_sent_twice)
     lab_free(lab);
 }
 
+/* Small deltas widen the window, then large ones come: more is under way than the store has room for. What found none is sent a
+ * second time at once, and none is sent a third time. */
+Test(copy, large_deltas_after_small_ones_do_not_crawl)
+{
+    enum { SMALL = 1100, LARGE = 64, SIZE = 512000, TAKES_MS = 500 };
+    struct lab *lab = lab_new(2, 57);
+    lab_latency(lab, 2);
+    for (size_t i = 0; i < SMALL + LARGE; i++)
+        (void)lab_write_quiet(lab, 0, i < SMALL ? 100 : SIZE);
+    lab_host(lab, 1)->store_delay_ms = TAKES_MS;
+    lab_host(lab, 1)->store_forgets = true;
+    lab_link(lab, 1, 0);
+    uint64_t began = lab_now(lab), as_the_store = (uint64_t)LARGE * SIZE / (NET_STORING_BYTES / 2) * TAKES_MS;
+    cr_assert(lab_until(lab, 3600000, lab_equal, NULL));
+    uint64_t ms = lab_now(lab) - began;
+    size_t sent = stats_of(lab, 0).deltas_sent;
+    cr_assert_gt(sent, SMALL + LARGE + NET_AGAIN_BURST / SIZE, "%zu deltas were sent: nothing is shown", sent);
+    cr_assert_leq(sent, SMALL + 2 * LARGE, "%zu deltas were sent", sent);
+    cr_assert_lt(ms, as_the_store + 2000, "it took %zu ms", (size_t)ms);
+    lab_free(lab);
+}
+
 #ifndef __SANITIZE_ADDRESS__ /* 20,000 signed deltas: too slow there */
 /* More differs than may wait to be asked for: the session pauses, its queue stays bounded, and what was found once is not
  * looked for again when it goes on. */

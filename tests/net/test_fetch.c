@@ -1,5 +1,6 @@
 /*
- * Asking, storing, serving: holders that lie, stay silent or leave; a store that is slow, stuck or full; bodies.
+ * Asking, storing, serving: holders that lie, stay silent or leave; a store that is slow, stuck or full; bodies; peers that
+ * want everything again and again.
  */
 #include "net/engine.h"
 #include "tests/lib/mole.h"
@@ -334,6 +335,57 @@ Test(fetch, missing_bodies_are_asked_with_back_off_and_reach_the_store)
     mole_run(&m, 1);
     cr_assert_eq(h->stored_calls, before + 1, "held, and yet given to the store for its bodies");
     buf_close(&b);
+    mole_close(&m);
+    lab_free(lab);
+}
+
+/* ---- being asked ---------------------------------------------------------------------------------------------------------- */
+
+/* Asks for all of them so many times; returns how many were sent by then. */
+static size_t asks(struct mole *m, const struct id *ids, size_t count, size_t times)
+{
+    for (size_t i = 0; i < times; i++)
+        mole_say(m, &(struct wire_message){.type = WIRE_IWANT, .count = count, .ids = ids});
+    mole_run(m, 0);
+    mole_run(m, 0);
+    return m->got[WIRE_DELTA];
+}
+
+/* PROTOCOL 3.7: Each delta once, as many bytes again, and 8 MiB; whoever wants more gets it slowly, and stays in session. */
+Test(fetch, what_was_sent_is_sent_again_once_and_then_slowly)
+{
+    enum { COUNT = 20, SIZE = 500000, SECONDS = 20, BURST = NET_AGAIN_BURST / SIZE };
+    struct lab *lab = lab_new(1, 19);
+    struct mole m;
+    struct id ids[COUNT];
+    mole_open(&m, lab, 50);
+    for (size_t i = 0; i < COUNT; i++)
+        ids[i] = lab_write_quiet(lab, 0, SIZE).id;
+    cr_assert_eq(asks(&m, ids, COUNT, 2), 2 * COUNT);
+    size_t got = asks(&m, ids, COUNT, 4), slow = SECONDS * 1000 * NET_AGAIN_RATE / SIZE;
+    cr_assert(got >= 2 * COUNT + BURST && got <= 2 * COUNT + BURST + 2, "%zu were sent at once", got);
+    mole_run(&m, SECONDS * 1000);
+    cr_assert(m.got[WIRE_DELTA] >= got + slow - 1 && m.got[WIRE_DELTA] <= got + slow + 1, "%zu in %d s", m.got[WIRE_DELTA] - got, SECONDS);
+    cr_assert(!m.closed);
+    mole_close(&m);
+    lab_free(lab);
+}
+
+/* However many ids are between: what was sent is not remembered for ever, but counted. */
+Test(fetch, twice_the_set_is_sent_and_the_rest_slowly)
+{
+    enum { COUNT = 20, SIZE = 500000, BURST = NET_AGAIN_BURST / SIZE };
+    struct lab *lab = lab_new(1, 20);
+    struct mole m;
+    struct id ids[COUNT];
+    mole_open(&m, lab, 51);
+    for (size_t i = 0; i < COUNT; i++)
+        ids[i] = lab_write_quiet(lab, 0, SIZE).id;
+    struct link *l = book_by_key(lab_host(lab, 0)->net, &m.author.key)->link;
+    l->served = 2 * COUNT + NET_SERVED_SLACK;
+    l->again_free = NET_QUEUE_MAX; /* and however much went for the first time */
+    size_t got = asks(&m, ids, COUNT, 1);
+    cr_assert(got >= BURST && got <= BURST + 2, "%zu were sent at once", got);
     mole_close(&m);
     lab_free(lab);
 }
