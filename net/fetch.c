@@ -74,12 +74,21 @@ static uint64_t window_of(const struct link *l)
     return ids < NET_WINDOW_MIN ? NET_WINDOW_MIN : ids > NET_WINDOW_IDS ? NET_WINDOW_IDS : ids;
 }
 
-/* PROTOCOL 5.4: A node asks for no more than it could keep until the store has taken it. Where the store has room, each peer may be
- * asked for eight whatever the others owe: the silence of one takes nothing from them. */
-static bool room_to_ask(const struct net *n, const struct link *l)
+/* What one peer may be asked for whatever the others owe. */
+static uint64_t share_of(const struct net *n, const struct link *l)
 {
     static_assert(NET_STORING_BYTES / 2 >= NET_WINDOW_MIN * MODEL_DELTA_MAX, "eight of the largest fit beside what is stored");
-    bool few = l->asked < NET_WINDOW_MIN;
+    assert(link_up(l));
+    uint64_t ids = NET_STORING_BYTES / 2 / links_up(n) / (l->mean_bytes > 0 ? l->mean_bytes : 1);
+    return ids < 1 ? 1 : ids > NET_WINDOW_MIN ? NET_WINDOW_MIN : ids;
+}
+
+/* PROTOCOL 5.4: A node asks for no more than it could keep until the store has taken it. Where the store has room, each peer may be
+ * asked for its share, 8 MiB over all sessions by the mean size of what has come, 1 to 8 ids, whatever the others owe: the silence of
+ * one takes nothing from them. */
+static bool room_to_ask(const struct net *n, const struct link *l)
+{
+    bool few = l->asked < NET_WINDOW_MIN && l->asked < share_of(n, l);
     size_t rows = few ? NET_WINDOW_MIN * links_up(n) : n->wants.asked;
     uint64_t due = few ? 0 : n->wants.asked * l->mean_bytes;
     return n->storing_count + rows < NET_STORING_MAX && n->storing_bytes + due < NET_STORING_BYTES / 2;

@@ -186,7 +186,31 @@ Test(copy, large_deltas_after_small_ones_do_not_crawl)
     lab_free(lab);
 }
 
-#ifndef __SANITIZE_ADDRESS__ /* 20,000 signed deltas: too slow there */
+#ifndef __SANITIZE_ADDRESS__ /* 300 MB, or 20,000 signed deltas: too slow there */
+/* Each holder is asked for its share: once their sizes are known, they do not owe more together than there is room for. */
+Test(copy, large_deltas_of_many_holders_find_room)
+{
+    enum { HOLDERS = 6, LARGE = 100, SIZE = 512000 };
+    struct lab *lab = lab_new(HOLDERS + 1, 58);
+    for (size_t i = 0; i < LARGE; i++)
+        (void)lab_write_quiet(lab, 0, SIZE);
+    for (size_t i = 1; i < HOLDERS; i++) {
+        struct goal all = {i, LARGE};
+        lab_link(lab, i, 0);
+        cr_assert(lab_until(lab, 60000, holds, &all));
+    }
+    lab_latency(lab, 2);
+    lab_host(lab, HOLDERS)->store_delay_ms = 500;
+    lab_host(lab, HOLDERS)->store_forgets = true;
+    for (size_t i = 0; i < HOLDERS; i++)
+        lab_link(lab, HOLDERS, i);
+    struct goal all = {HOLDERS, LARGE};
+    cr_assert(lab_until(lab, 60000, holds, &all));
+    size_t came = stats_of(lab, HOLDERS).deltas_received;
+    cr_assert_leq(came, LARGE + NET_STORING_BYTES / SIZE, "%zu deltas came", came);
+    lab_free(lab);
+}
+
 /* More differs than may wait to be asked for: the session pauses, its queue stays bounded, and what was found once is not
  * looked for again when it goes on. */
 Test(copy, a_session_that_finds_more_than_may_wait_pauses_and_goes_on)
