@@ -53,17 +53,16 @@ static enum cli_exit ask(struct cli *c, struct cli_request *r, struct cli_reply 
         r->path = buf_cstr(&path);
         status = cli_exchange(c, r, reply);
         buf_close(&path);
-        if (status != CLI_OK || reply->status != 404)
+        if (status != CLI_OK || i == 1 || reply->status != 404)
             return status;
         json_t *problem = json_loadb((const char *)reply->body.p, reply->body.n, 0, NULL);
-        bool known = strcmp(cli_text(problem, "code"), "not_found") != 0;
+        bool known = strcmp(cli_text(problem, "code"), "not_deployed") == 0;
         json_decref(problem);
         if (known)
             return CLI_OK;
         cli_reply_close(reply);
     }
-    cli_error("there is no model and no agent \"%s\" here; `souk ls model` and `souk ls agent` list what there is", c->args[0]);
-    return CLI_NOT_FOUND;
+    return status;
 }
 
 static enum cli_exit write_receipt(const struct cli *c, const json_t *root)

@@ -217,9 +217,6 @@ on 1 search 'X' --max-price 0.5 >/dev/null || fail "search by price"
 try 2 'the kinds that are searched' search x --kind node --dir "$work/1"
 [[ $(on 1 search 'X' --tag two -o json | jq length) == 0 ]] || fail "search by tag"
 
-try 3 'there is no model and no agent "nosuch" here' invoke nosuch --dir "$work/1"
-try 3 'no node serves this entry' invoke "$id" --dir "$work/1"
-
 say "import, export"
 catalogue 450 >"$work/made.jsonl"
 printf '{"kind":"model","model":{"name":""}}\nnot json\n{"kind":"model","model":{"name":"ok","parameters":"many"}}\n' >>"$work/made.jsonl"
