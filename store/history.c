@@ -187,19 +187,21 @@ enum err store_revision(const struct store *s, const struct id *entry, const str
 
 /* ---- writers ---- */
 
-/* The entry whose statements count here: member entries have those of the charter. */
-static bool statements_of(const struct view_of *v, struct id *out)
+/* The entry whose statements count here, if any do: member entries have those of the charter. */
+static enum err statements_of(const struct view_of *v, struct id *out, bool *any)
 {
     struct key founder;
     struct buf name = {0};
     *out = v->entry;
+    *any = true;
     if (v->row.kind != KIND_MEMBER)
-        return true;
-    bool known = store_founder(v->store, &founder, &name) && key_eq(&founder, &v->row.owner);
-    if (known)
+        return ERR_OK;
+    enum err e = read_founder(v->store, &founder, &name, any);
+    *any = *any && key_eq(&founder, &v->row.owner);
+    if (*any)
         entry_id(out, KIND_CHARTER, &founder, buf_view(&name));
     buf_close(&name);
-    return known;
+    return e;
 }
 
 enum { AT_KEY = 1 + ID_BYTES, AT_GRANTED = AT_KEY + ID_BYTES, AT_EPOCH = AT_GRANTED + 1, GRANT_KEY = AT_EPOCH + 8 };
@@ -210,8 +212,11 @@ enum err store_writers(const struct store *s, const struct id *entry, bool (*eac
     struct view_of v;
     struct id source;
     struct dbkey prefix;
+    bool any = false;
     enum err e = open_view(&v, s, entry);
-    if (e != ERR_OK || !statements_of(&v, &source)) {
+    if (e == ERR_OK)
+        e = statements_of(&v, &source, &any);
+    if (e != ERR_OK || !any) {
         close_view(&v);
         return e;
     }

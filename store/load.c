@@ -224,10 +224,11 @@ void work_delta_ops(struct work *w, struct work_delta *d)
     struct dbkey key;
     struct buf row = {0};
     dbkey_of_id(&key, FAMILY_DELTA, &d->id);
-    if (w->kv->ops->get(w->kv, NULL, dbkey_view(&key), &row) == ERR_OK)
+    enum err e = w->kv->ops->get(w->kv, NULL, dbkey_view(&key), &row);
+    if (e == ERR_OK)
         load_ops(w, d, buf_view(&row));
     else
-        work_corrupt(w);
+        w->fault = e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
     buf_close(&row);
 }
 

@@ -70,17 +70,18 @@ enum err store_standing(const struct store *s, const struct key *k, struct stand
     struct buf name = {0};
     enum mesh_admission admission = MESH_NO_CHARTER;
     uint8_t flags = 0;
+    bool known;
     *out = (struct standing){0};
-    bool known = store_founder(s, &founder, &name);
+    enum err e = read_founder(s, &founder, &name, &known);
     if (known)
         entry_id(&charter, KIND_CHARTER, &founder, buf_view(&name));
     buf_close(&name);
     if (!known)
-        return ERR_OK;
+        return e;
     out->founder = key_eq(k, &founder);
     dbkey_start(&row, FAMILY_MEMBER);
     dbkey_add_key(&row, k);
-    enum err e = get_flags(s, &row, &flags);
+    e = get_flags(s, &row, &flags);
     if (e == ERR_OK)
         e = read_operator(s, &charter, k, &out->operator);
     if (e == ERR_OK)

@@ -124,19 +124,36 @@ void store_open_fault(struct kv *kv, enum err e, struct buf *why)
     buf_close(&row);
 }
 
-static enum err load_founder(struct store *s)
+enum err read_founder(const struct store *s, struct key *founder, struct buf *mesh_name, bool *known)
 {
     struct buf row = {0};
     enum err e = get_meta(s->kv, "founder", &row);
-    s->policy.has_founder = e == ERR_OK && row.n >= FOUNDER_ROW_MIN;
-    if (s->policy.has_founder) {
-        s->policy.founder = key_at(buf_view(&row), 0);
-        buf_reset(&s->mesh_name);
-        buf_put(&s->mesh_name, row.p + ID_BYTES, row.n - ID_BYTES);
-        entry_id(&s->policy.charter, KIND_CHARTER, &s->policy.founder, buf_view(&s->mesh_name));
+    if (e == ERR_OK && row.n < FOUNDER_ROW_MIN)
+        e = ERR_CORRUPT;
+    *known = e == ERR_OK;
+    if (*known) {
+        *founder = key_at(buf_view(&row), 0);
+        if (mesh_name != NULL)
+            buf_put(mesh_name, row.p + ID_BYTES, row.n - ID_BYTES);
     }
     buf_close(&row);
     return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+bool store_founder(const struct store *s, struct key *founder, struct buf *mesh_name)
+{
+    bool known;
+    return read_founder(s, founder, mesh_name, &known) == ERR_OK && known;
+}
+
+static enum err load_founder(struct store *s)
+{
+    struct policy *p = &s->policy;
+    buf_reset(&s->mesh_name);
+    enum err e = read_founder(s, &p->founder, &s->mesh_name, &p->has_founder);
+    if (p->has_founder)
+        entry_id(&p->charter, KIND_CHARTER, &p->founder, buf_view(&s->mesh_name));
+    return e;
 }
 
 static enum err load_stats(const struct store *s, struct stats_row *out)
@@ -275,19 +292,6 @@ enum err store_set_founder(struct store *s, const struct key *founder, struct by
         e = store_load(s);
     s->stale = e != ERR_OK;
     return e == ERR_OK ? finish_sweeps(s) : e;
-}
-
-bool store_founder(const struct store *s, struct key *founder, struct buf *mesh_name)
-{
-    struct buf row = {0};
-    bool known = get_meta(s->kv, "founder", &row) == ERR_OK && row.n >= FOUNDER_ROW_MIN;
-    if (known) {
-        *founder = key_at(buf_view(&row), 0);
-        if (mesh_name != NULL)
-            buf_put(mesh_name, row.p + ID_BYTES, row.n - ID_BYTES);
-    }
-    buf_close(&row);
-    return known;
 }
 
 enum err store_reopen(struct store *s)

@@ -254,13 +254,13 @@ static enum err read_all(const struct check *c)
     return c->ops->iter_close(it);
 }
 
-static bool sweeps_left(const struct check *c)
+static enum err sweeps_left(const struct check *c, bool *left)
 {
     struct dbkey prefix;
     dbkey_start(&prefix, FAMILY_SWEEP);
     struct kv_iter *it = c->ops->iter(c->kv, c->snap, dbkey_view(&prefix));
-    bool any = c->ops->seek(it, dbkey_view(&prefix));
-    return c->ops->iter_close(it) == ERR_OK && any;
+    *left = c->ops->seek(it, dbkey_view(&prefix));
+    return c->ops->iter_close(it);
 }
 
 static enum err check_derived(struct check *c)
@@ -270,10 +270,11 @@ static enum err check_derived(struct check *c)
     struct store *into = NULL;
     struct kv *shadow = kv_shadow_new(c->kv, c->snap);
     struct store_config config = {.mesh = c->store->mesh};
-    config.has_founder = store_founder(c->store, &founder, &name);
+    enum err e = read_founder(c->store, &founder, &name, &config.has_founder);
     config.founder = founder;
     config.mesh_name = buf_view(&name);
-    enum err e = store_open(&into, shadow, &config);
+    if (e == ERR_OK)
+        e = store_open(&into, shadow, &config);
     if (e == ERR_OK) {
         into->trusting = true;
         e = replay_all(c, into);
@@ -299,7 +300,10 @@ enum err store_verify(const struct store *s, const struct id *entry, void (*each
     if (e == ERR_OK)
         e = check_deltas(&c);
     /* While a policy change is being worked off, derived rows are a step behind: only the deltas can be judged. */
-    if (e == ERR_OK && !sweeps_left(&c))
+    bool left = false;
+    if (e == ERR_OK)
+        e = sweeps_left(&c, &left);
+    if (e == ERR_OK && !left)
         e = check_derived(&c);
     c.ops->release(c.kv, snap);
     for (size_t i = 0; i < c.deltas.count; i++)

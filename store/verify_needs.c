@@ -141,7 +141,7 @@ enum err check_needs(struct check *c)
     struct needs n = {.check = c};
     assert(c->only != NULL && c->deltas.count == 0);
     table_init(&n.seen, secret);
-    n.has_founder = store_founder(c->store, &n.founder, &name);
+    n.fault = read_founder(c->store, &n.founder, &name, &n.has_founder);
     need_entry(&n, c->only);
     if (n.has_founder) {
         struct id charter;

@@ -247,6 +247,10 @@ void incoming_apply(struct work *w, uint64_t now_ms, struct incoming *c);
 void incoming_again(struct work *w, struct incoming *list, size_t n);
 void incoming_close(struct incoming *c);
 
+/* ---- store.c ---- */
+/* store_founder, and why the row cannot be read; `known` is false then too. */
+SOUK_MUST_USE enum err read_founder(const struct store *s, struct key *founder, struct buf *mesh_name, bool *known);
+
 /* ---- read.c ---- */
 /* store_bundle, as of a snapshot (NULL: now). */
 SOUK_MUST_USE enum err read_bundle(struct kv *kv, const struct kv_snapshot *snap, const struct id *delta, struct buf *out);
