@@ -39,8 +39,8 @@ void serve_pump(struct net *n, struct link *l)
         l->loading = serve_load(n, LOAD_SERVE, l->id, &item);
 }
 
-/* PROTOCOL 3.7: What was an answer before is one again as fast until as many bytes went again as went for the first time, and 8 MiB;
- * then at 256 kB a second. */
+/* PROTOCOL 3.7: What was answered once is answered again at the same pace until the bytes sent again are as many as those sent once,
+ * and 8 MiB more; then at 256 kB a second. */
 static void pace(struct net *n, struct link *l, const struct id *id, size_t bytes)
 {
     uint64_t back = (n->now_ms - l->again_at_ms) * NET_AGAIN_RATE;
