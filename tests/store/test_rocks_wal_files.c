@@ -1,6 +1,7 @@
 /*
  * Several of RocksDB's logs, forged commit by commit and then opened: what is missing at the end of one of them, as the
  * numbers of the next one tell, is damage; what a crash tore there, and what is in a log that is no longer needed, is not.
+ * Nothing is missing from those that RocksDB itself leaves when its process is gone.
  */
 #include "store/rocks_wal.h"
 
@@ -9,14 +10,17 @@
 #include "tests/lib/tmpdir.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { BLOCK = 32768, HEADER = 7, OVERHEAD = 12 + 1 + 1 + 1 + 3, LOG_MAX = 4 * BLOCK, ROOM = 1000 };
 enum { NEW = 100 }; /* a log's number, greater than any that RocksDB has given */
+enum { CRASHES = 3, CRASH_VALUE = 60000, CRASH_COMMITS = 80 };
 enum part { WHOLE = 1, FIRST, MIDDLE, LAST };
 
 struct forged {
@@ -228,4 +232,55 @@ Test(rocks_wal_files, a_start_at_the_end_of_a_block_counts)
         cr_assert_eq(rocks_wal_check(l->dir, NEW, NULL), ERR_CORRUPT, "%zu bytes of it", part);
         logs_free(l);
     }
+}
+
+/* ---- logs as RocksDB leaves them ---- */
+
+static size_t count_logs(const char *dir)
+{
+    size_t n = 0;
+    uint64_t number;
+    DIR *d = opendir(dir);
+    for (const struct dirent *f; (f = readdir(d)) != NULL;)
+        n += rocks_wal_number(f->d_name, &number);
+    closedir(d);
+    return n;
+}
+
+/* Commits from number `i` on, large and small, until a log that was full has a second one beside it; then the process is gone. */
+static void write_two_logs(const char *dir, uint8_t i, int to)
+{
+    static uint8_t value[CRASH_VALUE];
+    enum err e;
+    struct kv *kv = open_kv(dir, &e, NULL);
+    for (int k = 0; e == ERR_OK && k < CRASH_COMMITS && count_logs(dir) < 2; k++, i++) {
+        struct kv_batch b = {0};
+        kv_batch_put(&b, bytes_of(&i, 1), bytes_of(value, k % 4 == 0 ? 300 : CRASH_VALUE));
+        e = kv->ops->write(kv, &b);
+        kv_batch_close(&b);
+    }
+    _exit(e == ERR_OK && write(to, &i, 1) == 1 ? 0 : 1);
+}
+
+/* Each child opens what the one before it left. */
+Test(rocks_wal_files, several_logs_after_a_crash_open)
+{
+    char dir[200];
+    uint8_t next = 1;
+    tmpdir_new(dir, sizeof dir);
+    for (int round = 0; round < CRASHES; round++) {
+        int to[2], status;
+        cr_assert_eq(pipe(to), 0);
+        pid_t pid = fork();
+        if (pid == 0)
+            write_two_logs(dir, next, to[1]);
+        close(to[1]);
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "round %d", round);
+        cr_assert_eq(read(to[0], &next, 1), 1);
+        close(to[0]);
+    }
+    cr_assert_gt(next, CRASHES);
+    expect(dir, 0, next - 1, 0);
+    tmpdir_remove(dir);
 }
