@@ -11,16 +11,12 @@
 #include "node/audit.h"
 #include "node/queue.h"
 #include "node/removed.h"
+#include "node/results.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct result_row {
-    struct result_row *next;
-    struct node_result result;
-};
 
 struct node {
     struct store *store;
@@ -41,7 +37,7 @@ struct node {
     uint64_t reopen_at, reopen_wait_ms;
     uint64_t missing_at, audit_at;
     struct id missing_after;
-    struct result_row *results, **results_end;
+    struct results results; /* for local callers */
     bool changed, members_changed, entries_changed; /* since NODE_CHANGED, and since the mesh engine was told their numbers */
     bool removal_due;       /* who is in the mesh changed: peers may have to go */
     uint64_t now_ms, clock_ms;
@@ -81,7 +77,7 @@ struct node *node_new(const struct node_config *config, uint64_t now_ms, uint64_
     n->clock_ms = clock_ms;
     n->missing_at = now_ms + NODE_MISSING_PERIOD_MS;
     n->reopen_wait_ms = NODE_REOPEN_MIN_MS;
-    n->results_end = &n->results;
+    results_init(&n->results);
     n->sweeping = true; /* a stop may have left some */
     rng_init(&n->rng, config->seed);
     queue_init(&n->queue);
@@ -112,67 +108,10 @@ void node_free(struct node *n)
     net_free(n->net);
     batch_free(n->running);
     queue_close(&n->queue);
-    while (n->results != NULL) {
-        struct result_row *next = n->results->next;
-        free(n->results);
-        n->results = next;
-    }
+    results_close(&n->results);
     setindex_free(n->set);
     buf_close(&n->scratch);
     free(n);
-}
-
-/* ---- results to local callers ---------------------------------------------------------------------------------- */
-
-static void give_result(struct node *n, const struct node_result *result)
-{
-    assert(n->results_end != NULL && *n->results_end == NULL);
-    struct result_row *row = mem_alloc(sizeof *row);
-    *row = (struct result_row){.result = *result};
-    *n->results_end = row;
-    n->results_end = &row->next;
-}
-
-bool node_result_next(struct node *n, struct node_result *out)
-{
-    struct result_row *row = n->results;
-    if (row == NULL)
-        return false;
-    *out = row->result;
-    n->results = row->next;
-    if (n->results == NULL)
-        n->results_end = &n->results;
-    free(row);
-    return true;
-}
-
-static void give_write_results(struct node *n, const struct batch *b, enum err failure)
-{
-    const struct queued_write *q = b->writes;
-    for (size_t i = 0; i < b->job.write_count; i++, q = q->next) {
-        assert(q != NULL);
-        const struct store_write *w = &b->job.writes[i];
-        give_result(n, &(struct node_result){.ctx = q->write.ctx,
-                                             .why = failure != ERR_OK ? failure : w->why,
-                                             .entry = w->entry,
-                                             .revision = w->new_revision,
-                                             .op = w->new_op,
-                                             .created = w->created});
-    }
-}
-
-static void give_hand_in_results(struct node *n, const struct batch *b, enum err failure)
-{
-    const struct queued_bundle *q = b->bundles;
-    for (size_t i = 0; i < b->job.in_count; i++, q = q->next) {
-        const struct store_in *in = &b->job.in[i];
-        if (q->handed_in)
-            give_result(n, &(struct node_result){.ctx = q->ctx,
-                                                 .is_bundle = true,
-                                                 .why = failure != ERR_OK ? failure : in->why,
-                                                 .verdict = in->verdict,
-                                                 .item = in->item});
-    }
 }
 
 /* ---- after a commit -------------------------------------------------------------------------------------------- */
@@ -251,8 +190,7 @@ static void refuse_waiting(struct node *n)
     assert(n->disk != ERR_OK && n->running == NULL);
     while (n->queue.bundles != NULL || n->queue.writes != NULL) {
         struct batch *b = batch_take(&n->queue, n->batch_deltas, n->batch_writes);
-        give_write_results(n, b, n->disk);
-        give_hand_in_results(n, b, n->disk);
+        results_add(&n->results, b, n->disk);
         tell_net(n, b, n->disk);
         batch_return_receipts(b, &n->queue);
         batch_free(b);
@@ -299,8 +237,7 @@ static void job_done(struct node *n, struct batch *b, enum err e)
         tell_net(n, b, e);
         disk_failed(n, e);
     }
-    give_write_results(n, b, e);
-    give_hand_in_results(n, b, e);
+    results_add(&n->results, b, e);
     batch_free(b);
     if (n->disk != ERR_OK)
         refuse_waiting(n);
@@ -414,6 +351,11 @@ enum err node_hand_in(struct node *n, struct bytes bundle, void *ctx)
         return ERR_LIMIT;
     struct queued_bundle b = {.handed_in = true, .ctx = ctx, .bytes = bundle};
     return queue_bundle(&n->queue, &b);
+}
+
+bool node_result_next(struct node *n, struct node_result *out)
+{
+    return results_next(&n->results, out);
 }
 
 /* ---- actions ----------------------------------------------------------------------------------------------------- */
