@@ -168,6 +168,8 @@ void cli_http_close(struct cli *c);
 const struct kind_desc *cli_kind(const char *word);
 /* The same of a kind that clients write. */
 const struct kind_desc *cli_kind_to_write(const char *word);
+/* False after a message: JSON holds no other texts. `what` is what the text was given as. */
+bool cli_is_text(const char *what, const char *text);
 /* A file, or stdin for "-", up to max bytes. */
 enum cli_exit cli_slurp(const char *path, size_t max, struct buf *out);
 /* "/models/NAME" and what follows, e.g. "/revisions". Appended. */

@@ -46,9 +46,12 @@ static bool set_command(const struct cli *c, json_t *manifest)
     json_t *list;
     if (c->arg_count > 1) {
         list = json_array();
-        for (size_t i = 1; i < c->arg_count; i++)
-            json_array_append_new(list, json_string(c->args[i]));
         json_object_set_new(manifest, "command", list);
+        for (size_t i = 1; i < c->arg_count; i++) {
+            if (!cli_is_text("the command", c->args[i]))
+                return false;
+            json_array_append_new(list, json_string(c->args[i]));
+        }
     }
     list = json_object_get(manifest, "command");
     const char *program = json_string_value(json_array_get(list, 0));
@@ -114,6 +117,8 @@ static bool add_lists(const struct cli *c, json_t *manifest)
             cli_error("--env wants NAME=VALUE, not \"%s\"", text);
             return false;
         }
+        if (!cli_is_text("--env", text))
+            return false;
         snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
         json_object_set_new(member(manifest, "env", json_object()), name, json_string(equals + 1));
     }

@@ -29,6 +29,14 @@ const struct kind_desc *cli_kind_to_write(const char *word)
     return NULL;
 }
 
+bool cli_is_text(const char *what, const char *text)
+{
+    bool valid = utf8_valid(bytes_str(text));
+    if (!valid)
+        cli_error("%s is not UTF-8, which the node takes alone; is the terminal's locale another?", what);
+    return valid;
+}
+
 enum cli_exit cli_slurp(const char *path, size_t max, struct buf *out)
 {
     bool standard = strcmp(path, "-") == 0;

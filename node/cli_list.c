@@ -88,6 +88,15 @@ static bool good_price(const char *text)
     return false;
 }
 
+static bool good_texts(const struct cli *c)
+{
+    bool good = cli_is_text("the text to search for", c->args[0]);
+    const char *tag;
+    for (size_t i = 0; good && (tag = cli_option_at(c, "tag", i)) != NULL; i++)
+        good = cli_is_text("--tag", tag);
+    return good;
+}
+
 static void search_body(const struct cli *c, uint64_t limit, struct buf *out)
 {
     json_t *tags = json_array(), *root = json_object();
@@ -143,7 +152,7 @@ enum cli_exit cli_search(struct cli *c)
         return CLI_USAGE;
     }
     if ((word != NULL && only == NULL) || !cli_option_uint(c, "limit", 1, API_PAGE_MAX, &limit) ||
-        !good_price(cli_option(c, "max-price")))
+        !good_price(cli_option(c, "max-price")) || !good_texts(c))
         return CLI_USAGE;
     cli_rows_begin(&rows, c, (struct cli_columns){heads, 4, found_cells});
     for (size_t i = 0; i < 3 && status == CLI_OK && rows.count < limit; i++) {

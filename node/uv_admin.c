@@ -72,7 +72,7 @@ static void finish(struct api_call *call, enum err err, struct buf *why)
     api_call_done(call);
 }
 
-static void refuse(struct api_call *call, enum err err, const char *detail)
+void server_refuse(struct api_call *call, enum err err, const char *detail)
 {
     buf_put_str(&call->detail, detail);
     call->err = err;
@@ -82,12 +82,13 @@ static void refuse(struct api_call *call, enum err err, const char *detail)
 static void refuse_author(struct api_call *call, const char *name)
 {
     backend_no_author(&call->detail, bytes_str(name));
-    refuse(call, ERR_NOT_FOUND, "");
+    server_refuse(call, ERR_NOT_FOUND, "");
 }
 
-static void answer(struct api_call *call, json_t *out)
+void server_answer(struct api_call *call, json_t *out)
 {
     char *text = json_dumps(out, JSON_COMPACT);
+    assert(text != NULL); /* whoever makes `out` checks what comes from outside */
     buf_put_str(&call->out, text);
     free(text);
     json_decref(out);
@@ -151,7 +152,7 @@ static void admin_tokens(struct server *s, struct api_call *call)
     json_t *rows = json_array();
     for (size_t i = 0; i < s->tokens.count; i++)
         json_array_append_new(rows, token_row(&s->tokens.list[i]));
-    answer(call, rows);
+    server_answer(call, rows);
 }
 
 static void make_token(struct server *s, struct api_call *call, const struct token_request *request)
@@ -161,7 +162,7 @@ static void make_token(struct server *s, struct api_call *call, const struct tok
     struct buf why = {0};
     enum err err = tokens_new(&s->tokens, request, &s->rng, text, &token);
     if (err != ERR_OK) {
-        refuse(call, err,
+        server_refuse(call, err,
                err == ERR_LIMIT ? "this node has as many tokens as it takes; remove some"
                                 : "a token's name has at most 64 bytes and no control characters");
         return;
@@ -179,7 +180,7 @@ static void make_token(struct server *s, struct api_call *call, const struct tok
     buf_close(&why);
     json_object_set_new(row, "token", json_string(text));
     sodium_memzero(text, sizeof text);
-    answer(call, row);
+    server_answer(call, row);
 }
 
 static void admin_token_new(struct server *s, struct api_call *call)
@@ -193,7 +194,7 @@ static void admin_token_new(struct server *s, struct api_call *call)
     if (as[0] == '\0')
         as = DIR_PUBLISHER;
     if (request.scopes == 0)
-        refuse(call, ERR_INVALID, "scope is read, write or invoke, or several of them with commas");
+        server_refuse(call, ERR_INVALID, "scope is read, write or invoke, or several of them with commas");
     else if (server_author(s, as) == NULL)
         refuse_author(call, as);
     else
@@ -209,7 +210,7 @@ static void admin_token_rm(struct server *s, struct api_call *call)
     json_decref(body);
     if (id <= 0 || tokens_remove(&s->tokens, (uint64_t)id) != ERR_OK) {
         buf_printf(&call->detail, "there is no token with the id %lld", (long long)id);
-        refuse(call, ERR_NOT_FOUND, "; `souk token ls` lists them");
+        server_refuse(call, ERR_NOT_FOUND, "; `souk token ls` lists them");
         return;
     }
     enum err err = store_tokens(s, &why);
@@ -238,14 +239,14 @@ static void admin_keys(struct server *s, struct api_call *call)
         key_hex(hex, &list[i]->author.key);
         json_array_append_new(rows, pair_of("name", list[i]->name, "key", hex));
     }
-    answer(call, rows);
+    server_answer(call, rows);
 }
 
 static void answer_key(struct api_call *call, const char *name, const struct key *key)
 {
     char hex[ID_HEX_SIZE];
     key_hex(hex, key);
-    answer(call, pair_of("name", name, "key", hex));
+    server_answer(call, pair_of("name", name, "key", hex));
 }
 
 #define KEYS_FULL "this node has as many author keys as it takes; another node takes more"
@@ -335,7 +336,7 @@ static void key_done(void *arg)
     } else {
         json_t *out = json_object();
         json_object_set_new(out, "export", json_stringn((const char *)job->text.p, job->text.n));
-        answer(job->call, out);
+        server_answer(job->call, out);
     }
     if (job->passphrase.p != NULL)
         sodium_memzero(job->passphrase.p, job->passphrase.n);
@@ -384,7 +385,7 @@ static void admin_key_transfer(struct server *s, struct api_call *call, enum tra
         server_defer(s, key_work, key_done, job);
     } else {
         free(job);
-        refuse(call, err, "");
+        server_refuse(call, err, "");
     }
     json_decref(body);
 }
@@ -397,10 +398,10 @@ static void admin_log(struct server *s, struct api_call *call)
     const char *level = text_of(body, "level");
     if (uv_log_change(&s->log, level)) {
         uv_log(&s->log, LOG_NODE, LOG_INFO, "log level %s", level);
-        answer(call, json_object());
+        server_answer(call, json_object());
     } else {
         buf_printf(&call->detail, "\"%.64s\" is no level: error, warn, info or debug, alone or as SUBSYSTEM=LEVEL with ", level);
-        refuse(call, ERR_INVALID, "node, net, store or api");
+        server_refuse(call, ERR_INVALID, "node, net, store or api");
     }
     json_decref(body);
 }
@@ -417,7 +418,7 @@ static void admin_config(struct server *s, struct api_call *call)
         json_array_append_new(rows, row);
         buf_close(&where);
     }
-    answer(call, rows);
+    server_answer(call, rows);
 }
 
 /* What `souk doctor` cannot see from outside: where the listeners are, how peers get here, whom the node turned away. */
@@ -441,7 +442,7 @@ static void admin_doctor(struct server *s, struct api_call *call)
 
 static void admin_shutdown(struct server *s, struct api_call *call)
 {
-    answer(call, json_object());
+    server_answer(call, json_object());
     server_stop(s, "asked to by the admin socket");
 }
 
@@ -484,5 +485,5 @@ void server_admin(void *ctx, struct api_call *call)
             verbs[i].run(ctx, call);
             return;
         }
-    refuse(call, ERR_NOT_FOUND, "there is no such admin verb");
+    server_refuse(call, ERR_NOT_FOUND, "there is no such admin verb");
 }

@@ -520,13 +520,6 @@ bool uv_blobs_lost(struct uv_blobs *b, const struct net_action *a)
 
 /* ---- verbs ------------------------------------------------------------------------------------------------------------------ */
 
-static void refuse(struct api_call *call, enum err err, const char *detail)
-{
-    buf_put_str(&call->detail, detail);
-    call->err = err;
-    api_call_done(call);
-}
-
 static uint64_t blobs_limit(const struct server *s)
 {
     return config_number(&s->config, CONFIG_LIMIT_BLOBS_MB) << 20;
@@ -560,7 +553,7 @@ void uv_blobs_admin_pull(struct server *s, struct api_call *call)
         twice = twice || id_eq(&p->name, &name);
     }
     if (!good || twice || pulls >= BLOBS_PULLS) {
-        refuse(call, !good ? ERR_INVALID : ERR_BUSY,
+        server_refuse(call, !good ? ERR_INVALID : ERR_BUSY,
                !good   ? "a blob is named by the 64 hex digits that `souk push` printed"
                : twice ? "this blob is being fetched already"
                        : "as many blobs as may be are being fetched; try again");

@@ -204,25 +204,8 @@ static json_t *row_json(const struct uv_deploy *d)
     json_object_set_new(row, "workers", json_integer(stats.workers));
     json_object_set_new(row, "started", json_integer((json_int_t)stats.started));
     if (d->why.n > 0)
-        json_object_set_new(row, "detail", json_stringn_nocheck((const char *)d->why.p, d->why.n));
+        json_object_set_new(row, "detail", json_stringn((const char *)d->why.p, d->why.n));
     return row;
-}
-
-static void answer(struct api_call *call, json_t *out)
-{
-    char *text = json_dumps(out, JSON_COMPACT);
-    buf_put_str(&call->out, text);
-    free(text);
-    json_decref(out);
-    call->err = ERR_OK;
-    api_call_done(call);
-}
-
-static void refuse(struct api_call *call, enum err err, const char *detail)
-{
-    buf_put_str(&call->detail, detail);
-    call->err = err;
-    api_call_done(call);
 }
 
 static json_t *layers_json(const struct sandbox_layers *layers)
@@ -324,7 +307,7 @@ static void added(struct opening *o)
     struct api_call *call = o->call;
     if (o->err != ERR_OK) {
         deploy_free(o->deploy);
-        refuse(call, o->err, buf_cstr(&o->why));
+        server_refuse(call, o->err, buf_cstr(&o->why));
         return;
     }
     replace(all, o->deploy);
@@ -335,7 +318,7 @@ static void added(struct opening *o)
     server_describe(all->server);
     json_t *row = row_json(o->deploy);
     json_object_set_new(row, "layers", layers_json(uv_sandbox_layers(all->sandbox)));
-    answer(call, row);
+    server_answer(call, row);
 }
 
 /* The files are open, or not: the pool, or the reason why there is none. */
@@ -440,7 +423,7 @@ void uv_deploys_admin_ls(struct server *s, struct api_call *call)
     json_t *rows = json_array();
     for (const struct uv_deploy *d = s->deploys->list; d != NULL; d = d->next)
         json_array_append_new(rows, row_json(d));
-    answer(call, rows);
+    server_answer(call, rows);
 }
 
 /* The entry that ID or NAME means, a model before an agent. *why says what else. */
@@ -509,7 +492,7 @@ void uv_deploys_admin_add(struct server *s, struct api_call *call)
         server_defer(s, open_work, open_done, o);
     } else {
         deploy_free(d);
-        refuse(call, e, buf_cstr(&why));
+        server_refuse(call, e, buf_cstr(&why));
     }
     buf_close(&why);
 }
@@ -529,7 +512,7 @@ void uv_deploys_admin_rm(struct server *s, struct api_call *call)
         buf_printf(&call->detail, "nothing is deployed for \"%.200s\"", text != NULL ? text : "");
     json_decref(body);
     if (d == NULL || d->state == DEPLOY_OPENING) {
-        refuse(call, d == NULL ? ERR_NOT_FOUND : ERR_BUSY,
+        server_refuse(call, d == NULL ? ERR_NOT_FOUND : ERR_BUSY,
                d == NULL ? "; `souk deploy ls` lists what is" : "the deployment is still being opened; try again");
         return;
     }
@@ -539,8 +522,8 @@ void uv_deploys_admin_rm(struct server *s, struct api_call *call)
     enum err e = save(all, &why);
     server_describe(s);
     if (e == ERR_OK)
-        answer(call, json_object());
+        server_answer(call, json_object());
     else
-        refuse(call, e, buf_cstr(&why));
+        server_refuse(call, e, buf_cstr(&why));
     buf_close(&why);
 }

@@ -84,6 +84,10 @@ static enum err open_script(struct program *p, struct buf *why)
 {
     char found[SANDBOX_PATH_MAX], ignored[SANDBOX_PATH_MAX], more[256];
     struct sandbox_file script = p->files[0];
+    if (!utf8_valid(bytes_str(p->interpreter)) || !utf8_valid(bytes_str(p->argument))) {
+        buf_printf(why, "the first line of %s, which names its interpreter, is not UTF-8", script.path);
+        return ERR_INVALID;
+    }
     skip_env(p->interpreter, p->argument);
     if (!search(p->interpreter, found)) {
         buf_printf(why, "%s asks for the interpreter %s, which is not in /usr/bin or /bin", script.path, p->interpreter);

@@ -103,6 +103,11 @@ struct author *server_author(struct server *s, const char *name); /* NULL: no su
 SOUK_MUST_USE enum err server_authors_load(struct server *s, struct buf *why);
 void server_authors_close(struct server *s);
 void server_admin(void *ctx, struct api_call *call);
+/* The end of an admin call: with a document, of which it takes the reference, or with an error and words that are appended to
+ * the call's detail. */
+struct json_t;
+void server_answer(struct api_call *call, struct json_t *out);
+void server_refuse(struct api_call *call, enum err err, const char *detail);
 void server_cancel(void *ctx, struct api_call *call); /* nobody waits for it any more */
 
 /* uv_join.c */

@@ -60,6 +60,10 @@ try 2 "a token's id is a number" token rm x
 try 2 '--scope is missing' token new
 try 2 '--scope wants read, write .* not "read,all"' token new --scope read,all
 try 2 '--max-price wants USD per 1,000,000 input tokens, such as 0.5, not "cheap"' search x --max-price cheap
+try 2 'the text to search for is not UTF-8' search $'caf\xe9'
+try 2 '--tag is not UTF-8' search x --tag $'caf\xe9'
+try 2 'the command is not UTF-8' deploy x -- cat $'caf\xe9'
+try 2 '--env is not UTF-8' deploy --env A=$'caf\xe9' x -- cat
 try 2 '"modle" is no kind to write; these are model, agent and server' put modle x
 for verb in "put node x" "rm node x" "writer add node x y" "import jsonl x --kind node"; do
     # shellcheck disable=SC2086

@@ -258,6 +258,11 @@ await 10 "a file that changed meanwhile is found" broken
 on 1 invoke echo -d 1 2>"$work/err"
 [[ $? == 1 ]] || fail "a broken deployment ran"
 grep -q 'changed since it was deployed' "$work/err" || fail "why it is broken: $(cat "$work/err")"
+stop 1
+printf '#!/\xff/sh\n' >"$work/tool"
+start 1 --peer "$(field 2 mesh)"
+not_text() { [[ $(on 1 deploy ls -o json | jq -r '.[0].detail') == "the first line of $work/tool, which names its interpreter, is not UTF-8" ]]; }
+await 10 "a program whose first line is no text" not_text
 
 say "a stop does not wait for what runs"
 deploy 3 echo --share --timeout 300 -- sleep 300 || fail "deploy on 3"
