@@ -17,6 +17,7 @@ struct export
     struct cli *cli;
     FILE *out;
     uint64_t count;
+    int fault; /* errno of the first write that failed */
     struct cli_progress progress;
 };
 
@@ -29,8 +30,12 @@ static bool put_entry(struct export *e, const struct kind_desc *kind, struct byt
     fprintf(e->out, "{\"kind\":\"%s\",\"%s\":", kind->singular, kind->singular);
     fwrite(record.p, 1, record.n, e->out);
     fputs("}\n", e->out);
+    if (ferror(e->out)) {
+        e->fault = e->fault != 0 ? e->fault : errno;
+        return false;
+    }
     cli_progress_draw(&e->progress, 0, ++e->count);
-    return !ferror(e->out);
+    return true;
 }
 
 static enum cli_exit from_node(struct export *e, const struct kind_desc *kind)
@@ -46,7 +51,7 @@ static enum cli_exit from_node(struct export *e, const struct kind_desc *kind)
         if (status != CLI_OK)
             break;
         struct bytes rows = jsonscan_member(buf_view(&reply.body), kind->plural), row;
-        for (size_t at = 0; (row = jsonscan_item(rows, &at)).p != NULL;)
+        for (size_t at = 0; status == CLI_OK && (row = jsonscan_item(rows, &at)).p != NULL;)
             if (!put_entry(e, kind, row))
                 status = CLI_FAILED;
         struct bytes next = jsonscan_member(buf_view(&reply.body), "next_cursor");
@@ -104,9 +109,8 @@ static enum cli_exit export_all(struct export *e)
         enum err err = running ? ERR_OK : from_store(e, store.store, kind);
         if (running)
             status = from_node(e, kind);
-        if (err != ERR_OK) {
-            status = broke_off(e, store.store, err);
-        }
+        if (err != ERR_OK)
+            status = e->fault != 0 ? CLI_FAILED : broke_off(e, store.store, err);
     }
     if (!running)
         cli_store_close(&store);
@@ -128,10 +132,12 @@ enum cli_exit cli_export(struct cli *c)
     cli_progress_begin(&e.progress, c, "entries", 0);
     enum cli_exit status = export_all(&e);
     cli_progress_clear(&e.progress);
-    if (file && (fclose(e.out) != 0) && status == CLI_OK) {
-        cli_error("cannot write %s: %s", c->args[1], strerror(errno));
+    if (file && fclose(e.out) != 0 && status == CLI_OK) {
+        e.fault = errno;
         status = CLI_FAILED;
     }
+    if (file && e.fault != 0)
+        cli_error("cannot write %s after %llu entries: %s", c->args[1], (unsigned long long)e.count, strerror(e.fault));
     if (status == CLI_OK && file)
         cli_note("%llu entries written to %s", (unsigned long long)e.count, c->args[1]);
     return status;

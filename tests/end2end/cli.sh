@@ -242,6 +242,7 @@ try 1 '/dev/null has no rows: souk import --help' import jsonl /dev/null --dir "
 try 1 'no row of .*/model.json was taken as mcp-registry; the lines above say why' import mcp-registry "$work/model.json" --dir "$work/1"
 on 1 export jsonl "$work/export.jsonl" || fail "export"
 [[ $(wc -l <"$work/export.jsonl") == 451 ]] || fail "export has $(wc -l <"$work/export.jsonl") lines"
+try 1 'cannot write /dev/full after .* entries: No space left' export jsonl /dev/full --dir "$work/1"
 verify_one() { # with a node and without one
     on 1 verify model 'a/b c' >"$work/checks" || fail "verify of one entry"
     grep -q '^ok *signature' "$work/checks" && grep -q '^ok *body hash' "$work/checks" || fail "verify of one entry names its checks"
@@ -254,6 +255,7 @@ verify_one
 stop 1
 on 1 export jsonl - >"$work/offline.jsonl" || fail "export without a node"
 cmp "$work/export.jsonl" "$work/offline.jsonl" || fail "a node and its directory export differently"
+try 1 'cannot write /dev/full after .* entries: No space left' export jsonl /dev/full --dir "$work/1"
 on 1 verify >/dev/null || fail "verify without a node"
 verify_one
 start 3
