@@ -9,7 +9,7 @@ await 20 "all are connected" peers_up 1 2
 await 20 "all are connected" peers_up 2 2
 await 20 "all are connected" peers_up 3 2
 
-head -c 5500000 /dev/urandom >"$work/file"
+head -c 5500000 /dev/urandom | tr x y >"$work/file" # an x is damage wherever it is put
 hash=$(on 1 push "$work/file") || fail "push"
 [[ $hash =~ ^[0-9a-f]{64}$ ]] || fail "push printed $hash"
 [[ $(on 1 push "$work/file") == "$hash" ]] || fail "the same file has another name"
