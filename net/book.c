@@ -153,13 +153,13 @@ void book_failed(struct net *n, struct peer *p)
 void book_score(struct net *n, struct peer *p, enum net_scored why)
 {
     char name[ID_HEX_SIZE];
-    if (p == NULL)
-        return;
+    if (p == NULL || book_banned(n, p))
+        return; /* what it sent before the ban is judged yet, and paid for */
     int64_t room = NET_SCORE_MAX - p->score, by = note_points(why);
     note_score(n, p, why, by < room ? by : room);
-    if (p->score > NET_SCORE_BAN || book_banned(n, p))
+    if (p->score > NET_SCORE_BAN)
         return;
-    assert(p->score >= INT64_MIN / 2);
+    assert(p->score > 2 * NET_SCORE_BAN);
     note_score(n, p, NET_SCORED_BAN, NET_SCORE_BAN / 2 - p->score); /* what it starts with when the ban is over */
     p->banned_until_ms = n->now_ms + NET_BAN_MS;
     net_log(n, 1, "peer %s is banned for %d minutes: it lost all its score", peer_name(p, name), NET_BAN_MS / 60000);

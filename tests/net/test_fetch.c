@@ -83,6 +83,38 @@ Test(fetch, forged_deltas_cost_score_are_not_passed_on_and_end_in_a_ban)
     lab_free(lab);
 }
 
+/* More of them were with the store when it was banned: it starts at -50 all the same, and the ban survives a restart. */
+Test(fetch, what_is_judged_after_a_ban_costs_nothing_more)
+{
+    struct lab *lab = lab_new(1, 21);
+    struct mole m;
+    struct buf b = {0}, book = {0};
+    mole_open(&m, lab, 52);
+    lab_host(lab, 0)->store_delay_ms = 50;
+    for (uint64_t i = 0; i < 12; i++) {
+        buf_reset(&b);
+        struct item item = mole_bundle(&m, i, &b);
+        b.p[b.n / 2] ^= 1;
+        push(&m, &item.id, &b);
+    }
+    mole_run(&m, 100);
+    cr_assert(m.closed);
+    cr_assert_eq(lab_host(lab, 0)->stored_calls, 12);
+    cr_assert_eq(score_of(lab, &m), NET_SCORE_BAN / 2, "%d", (int)score_of(lab, &m));
+    mole_close(&m);
+    net_book_save(lab_host(lab, 0)->net, 1000000, &book);
+    lab_down(lab, 0);
+    lab_up(lab, 0);
+    net_book_load(lab_host(lab, 0)->net, buf_view(&book), 1000000);
+    mole_open(&m, lab, 52);
+    mole_run(&m, 1);
+    cr_assert(m.closed, "the ban is forgotten");
+    mole_close(&m);
+    buf_close(&b);
+    buf_close(&book);
+    lab_free(lab);
+}
+
 Test(fetch, a_delta_of_another_mesh_or_no_delta_closes_the_session)
 {
     struct lab *lab = lab_new(1, 3);
