@@ -113,13 +113,20 @@ void calls_free(struct link *l)
     l->calls = NULL;
 }
 
-bool calls_under_way(const struct link *l)
+/* Half a question is none, and an answer that is read too slowly does not count for ever: neither keeps a link open. */
+bool calls_under_way(const struct net *n, const struct link *l)
 {
     const struct link_calls *c = l->calls;
-    return c != NULL && (c->asked_count > 0 || c->asking_count > 0 || c->out != NULL || c->receiving);
+    bool leaving = c != NULL && c->out != NULL && n->now_ms < c->out->since_ms + NET_MESSAGE_MS;
+    return c != NULL && (c->asked_count > 0 || c->asking_count > 0 || leaving);
 }
 
-uint64_t calls_idle_since(const struct link *l)
+uint64_t calls_own_ms(const struct link *l)
+{
+    return l->calls != NULL && l->calls->own_ms > l->up_ms ? l->calls->own_ms : l->up_ms;
+}
+
+uint64_t calls_last_ms(const struct link *l)
 {
     return l->calls != NULL && l->calls->last_ms > l->up_ms ? l->calls->last_ms : l->up_ms;
 }
@@ -176,6 +183,7 @@ static void queue_message(struct net *n, struct link *l, uint64_t call, uint8_t 
     struct link_calls *c = calls_of(l);
     struct call_message *m = mem_zalloc(sizeof *m);
     m->call = call;
+    m->since_ms = n->now_ms;
     m->flags = flags;
     buf_put_bytes(&m->bytes, bytes);
     c->out_bytes += bytes.n;
@@ -213,7 +221,7 @@ static void ask(struct net *n, const struct net_event *e)
         return;
     }
     asked_put(c, e->call, n->now_ms);
-    c->last_ms = n->now_ms;
+    c->last_ms = c->own_ms = n->now_ms;
     queue_message(n, l, e->call, 0, e->bytes);
 }
 
@@ -314,6 +322,7 @@ static void deliver(struct net *n, struct link *l, uint8_t flags)
         return;
     }
     if (c->in_answer) {
+        c->own_ms = n->now_ms;
         a.kind = NET_ANSWERED;
         a.final = (flags & FLAG_FINAL) != 0;
         if (a.final)

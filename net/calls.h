@@ -15,6 +15,7 @@
 
 struct call_message {
     struct call_message *next;
+    uint64_t since_ms;              /* when it was queued                                     */
     uint64_t call;
     uint8_t flags;
     size_t at;               /* bytes that have left                                          */
@@ -33,7 +34,8 @@ struct link_calls {
     bool in_answer;
     struct buf in;
     struct bucket begun;
-    uint64_t last_ms;               /* when a message came or was given to this side         */
+    uint64_t last_ms;               /* the last message of any call, whole, either way        */
+    uint64_t own_ms;                /* ... of a call of this node                             */
 };
 
 void calls_input(struct net *n, const struct net_event *e); /* NET_CALL NET_CALL_DROP NET_ANSWER NET_REFUSE */
@@ -42,8 +44,9 @@ void calls_pump(struct net *n, struct link *l);             /* more parts, as fa
 void calls_link_gone(struct net *n, struct link *l);
 void calls_tick(struct net *n, struct link *l);             /* gives up what took too long */
 uint64_t calls_deadline(const struct link *l);
-bool calls_under_way(const struct link *l);
-uint64_t calls_idle_since(const struct link *l);            /* the last call, or the session's beginning     */
+bool calls_under_way(const struct net *n, const struct link *l);
+uint64_t calls_own_ms(const struct link *l);                /* the last call of this node, or the session's beginning */
+uint64_t calls_last_ms(const struct link *l);               /* ... of either side                            */
 void calls_free(struct link *l);
 
 #endif

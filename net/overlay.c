@@ -230,19 +230,23 @@ static void end_probes(struct net *n)
     for (size_t i = 0; i < n->link_count && links_up(n) > NET_DEGREE; i++) {
         struct link *l = n->links[i];
         assert(!l->probe || l->outbound);
-        if (l->probe && link_up(l) && !l->peer->pinned && !calls_under_way(l) && n->now_ms >= calls_idle_since(l) + NET_SETTLED_MS)
+        if (l->probe && link_up(l) && !l->peer->pinned && !calls_under_way(n, l) && n->now_ms >= calls_own_ms(l) + NET_SETTLED_MS)
             link_close(n, l, REASON_BYE, NULL);
     }
 }
 
-static bool closes_before(const struct link *a, const struct link *b)
+static bool closes_before(const struct net *n, const struct link *a, const struct link *b)
 {
+    bool a_idle = n->now_ms >= calls_last_ms(a) + NET_SETTLED_MS, b_idle = n->now_ms >= calls_last_ms(b) + NET_SETTLED_MS;
     if (a->peer->score != b->peer->score)
         return a->peer->score < b->peer->score;
+    if (a_idle != b_idle)
+        return a_idle;
     return a->up_ms != b->up_ms ? a->up_ms < b->up_ms : a->id < b->id;
 }
 
-/* One accepted link too many is closed: room for newcomers. Neither pinned ones nor own dials ever are, nor one in use. */
+/* One accepted link too many is closed: room for newcomers. Neither pinned ones nor own dials ever are, nor one that
+ * a question waits on; but having asked a moment ago only puts a link behind others, or whoever asks now and then would stay. */
 static void shed(struct net *n)
 {
     struct link *worst = NULL;
@@ -251,10 +255,10 @@ static void shed(struct net *n)
         return;
     for (size_t i = 0; i < n->link_count; i++) {
         struct link *l = n->links[i];
-        if (!link_up(l) || l->outbound || l->peer->pinned || calls_under_way(l) || n->now_ms < calls_idle_since(l) + NET_SETTLED_MS)
+        if (!link_up(l) || l->outbound || l->peer->pinned || calls_under_way(n, l) || n->now_ms < l->up_ms + NET_SETTLED_MS)
             continue;
         size_t crowd = crowd_size(n, l);
-        if (crowd < most || (crowd == most && !closes_before(l, worst)))
+        if (crowd < most || (crowd == most && !closes_before(n, l, worst)))
             continue;
         worst = l;
         most = crowd;

@@ -32,9 +32,9 @@ static bool make_room(struct net *n)
         return true;
     for (size_t i = 0; i < n->link_count; i++) {
         struct link *l = n->links[i];
-        if (l->ended || !link_up(l) || !is_made(l->peer) || l->peer->pinned || calls_under_way(l))
+        if (l->ended || !link_up(l) || !is_made(l->peer) || l->peer->pinned || calls_under_way(n, l))
             continue;
-        if (idle == NULL || calls_idle_since(l) < calls_idle_since(idle))
+        if (idle == NULL || calls_own_ms(l) < calls_own_ms(idle))
             idle = l;
     }
     if (idle == NULL)

@@ -22,12 +22,18 @@ static void saw(struct lab *lab, size_t host, const char *want)
     buf_reset(calls);
 }
 
+/* At its own address, and what came of it within `ms`. */
+static void reach_sees(struct lab *lab, size_t to, uint64_t call, uint64_t ms, const char *want)
+{
+    reach(lab, to, call, lab_host(lab, to)->addr);
+    lab_run(lab, ms);
+    saw(lab, 0, want);
+}
+
 Test(reach, a_session_is_made_and_asked_over)
 {
     struct lab *lab = lab_new(2, 1);
-    reach(lab, 1, 5, lab_host(lab, 1)->addr);
-    lab_run(lab, 100);
-    saw(lab, 0, "reached 5 0\n");
+    reach_sees(lab, 1, 5, 100, "reached 5 0\n");
     lab_event(lab, 0, (struct net_event){.kind = NET_CALL, .peer = lab_host(lab, 1)->identity.key, .call = 5,
                                          .bytes = bytes_str("how much?")});
     lab_run(lab, 100);
@@ -67,9 +73,7 @@ Test(reach, no_address_no_listener_no_other_key)
     saw(lab, 0, "lost 5 0 unsent\n");
     cr_assert(!lab_linked(lab, 0, 2) && !lab_linked(lab, 0, 1));
     lab_host(lab, 1)->listening = false;
-    reach(lab, 1, 6, lab_host(lab, 1)->addr);
-    lab_run(lab, 1000);
-    saw(lab, 0, "lost 6 0 unsent\n");
+    reach_sees(lab, 1, 6, 1000, "lost 6 0 unsent\n");
     lab_free(lab);
 }
 
@@ -78,17 +82,13 @@ Test(reach, a_dial_that_failed_is_tried_again_after_a_second)
 {
     struct lab *lab = lab_new(2, 4);
     lab_host(lab, 1)->listening = false;
-    for (uint64_t call = 1; call <= 6; call++) {
-        reach(lab, 1, call, lab_host(lab, 1)->addr);
-        lab_run(lab, 2);
-    }
-    saw(lab, 0, "lost 1 0 unsent\nlost 2 0 unsent\nlost 3 0 unsent\nlost 4 0 unsent\nlost 5 0 unsent\nlost 6 0 unsent\n");
+    reach_sees(lab, 1, 1, 2, "lost 1 0 unsent\n");
+    reach_sees(lab, 1, 2, 2, "lost 2 0 unsent\n");
+    reach_sees(lab, 1, 3, 2, "lost 3 0 unsent\n");
     cr_assert_eq(lab_host(lab, 0)->dials, 1);
     lab_run(lab, 60000); /* the book dials as well: its back-off is long by now */
     lab_host(lab, 1)->listening = true;
-    reach(lab, 1, 7, lab_host(lab, 1)->addr);
-    lab_run(lab, 200);
-    saw(lab, 0, "reached 7 0\n");
+    reach_sees(lab, 1, 7, 200, "reached 7 0\n");
     lab_free(lab);
 }
 
@@ -96,9 +96,7 @@ Test(reach, a_node_that_says_nothing_is_given_up)
 {
     struct lab *lab = lab_new(2, 5);
     lab_stall(lab, 1, 0, true);
-    reach(lab, 1, 1, lab_host(lab, 1)->addr);
-    lab_run(lab, NET_REACH_MS - 10);
-    saw(lab, 0, "");
+    reach_sees(lab, 1, 1, NET_REACH_MS - 10, "");
     lab_run(lab, 20);
     saw(lab, 0, "lost 1 0 unsent\n");
     lab_free(lab);
@@ -207,6 +205,25 @@ Test(reach, a_link_that_is_not_used_any_more_is_let_go)
     wide_close(&w);
 }
 
+/* What the other side asks does not keep a link that was dialed to it: it would take the places of others so. */
+Test(reach, a_link_is_let_go_however_much_the_other_side_asks)
+{
+    struct wide w;
+    wide_open(&w, 2, 11);
+    reach(w.lab, 1, 1, lab_host(w.lab, 1)->addr);
+    wide_run(&w, 100);
+    saw(w.lab, 0, "reached 1 0\n");
+    for (uint64_t call = 1; call <= 5 && !ended(&w, 1); call++) {
+        lab_event(w.lab, 1, (struct net_event){.kind = NET_CALL, .peer = lab_host(w.lab, 0)->identity.key, .call = call,
+                                               .bytes = bytes_str("x")});
+        wide_run(&w, NET_SETTLED_MS / 6);
+        lab_event(w.lab, 0, (struct net_event){.kind = NET_REFUSE, .peer = lab_host(w.lab, 1)->identity.key, .call = call});
+        wide_run(&w, NET_SETTLED_MS / 6);
+    }
+    cr_assert(ended(&w, 1), "it is still there");
+    wide_close(&w);
+}
+
 /* The one that has been idle for longest gives way; those in use do not. */
 Test(reach, so_many_links_are_made)
 {
@@ -237,21 +254,48 @@ Test(reach, so_many_links_are_made)
     wide_close(&w);
 }
 
+static void say(struct mole *m, uint64_t call, uint8_t flags)
+{
+    struct buf body = {0};
+    buf_put_be(&body, call, 8);
+    buf_put_u8(&body, flags);
+    buf_put_str(&body, "slow");
+    mole_say(m, &(struct wire_message){.type = WIRE_CALL, .body = buf_view(&body)});
+    buf_close(&body);
+}
+
 /* The side that is asked has too many links: the one over which it is asked stays, whoever has the lowest score. */
 Test(reach, a_link_in_use_is_not_shed)
 {
     struct wide w;
     wide_open(&w, 1, 10);
-    struct buf body = {0};
-    buf_put_be(&body, 1, 8);
-    buf_put_u8(&body, 2 | 4);
-    buf_put_str(&body, "slow");
-    mole_say(&w.mole[0], &(struct wire_message){.type = WIRE_CALL, .body = buf_view(&body)}); /* the oldest goes first else */
-    buf_close(&body);
+    say(&w.mole[0], 1, 2 | 4); /* the oldest goes first else */
     wide_run(&w, NET_SETTLED_MS + 10000);
     saw(w.lab, 0, "called 1 4\n");
     cr_assert_eq(lab_up_links(w.lab, 0), NET_DEGREE_HIGH);
     cr_assert(!w.mole[0].closed, "a link in use was closed");
     cr_assert(w.mole[1].closed, "another one was not");
+    wide_close(&w);
+}
+
+/* Half a question, or one now and then: those who ask so go after the others, but they go. */
+Test(reach, who_asks_now_and_then_does_not_keep_others_out)
+{
+    enum { HALF = 7 };
+    struct wide w;
+    wide_open(&w, 1, 12);
+    for (size_t i = 0; i < HALF; i++)
+        say(&w.mole[i], 1, 2);
+    for (uint64_t call = 1; call <= 5; call++) {
+        for (size_t i = HALF; i < MOLES; i++)
+            if (!w.mole[i].closed)
+                say(&w.mole[i], call, 2 | 4);
+        wide_run(&w, 1000);
+        for (size_t i = HALF; i < MOLES; i++)
+            lab_event(w.lab, 0, (struct net_event){.kind = NET_REFUSE, .peer = w.mole[i].author.key, .call = call});
+        wide_run(&w, NET_SETTLED_MS / 3);
+    }
+    cr_assert_eq(lab_up_links(w.lab, 0), NET_DEGREE_HIGH);
+    cr_assert(w.mole[0].closed && w.mole[1].closed, "those who did not ask go first");
     wide_close(&w);
 }
