@@ -213,6 +213,31 @@ Test(calls, what_waits_for_a_slow_peer_is_bounded)
     lab_free(lab);
 }
 
+/* What a link is kept open for: a question that waits, an answer that is leaving; not one that is read too slowly. */
+Test(calls, an_answer_that_is_not_read_does_not_count_for_ever)
+{
+    struct lab *lab = two();
+    struct buf long_one = filled(1u << 20, 'a');
+    const struct net *n = lab_host(lab, 1)->net;
+    const struct link *l = book_by_key(lab_host(lab, 1)->net, &lab_host(lab, 0)->identity.key)->link;
+    lab_run(lab, NET_MESSAGE_MS);
+    cr_assert(!calls_under_way(n, l));
+    ask(lab, 1, bytes_str("x"));
+    lab_run(lab, 10);
+    cr_assert(calls_under_way(n, l), "a question waits");
+    lab_stall(lab, 1, 0, true);
+    answer(lab, 1, buf_view(&long_one), true);
+    lab_run(lab, 10);
+    cr_assert(l->calls->out != NULL && calls_under_way(n, l), "its answer is leaving");
+    l->calls->out->since_ms -= NET_MESSAGE_MS;
+    cr_assert(!calls_under_way(n, l), "it has been leaving for two minutes");
+    lab_stall(lab, 1, 0, false);
+    lab_run(lab, 10);
+    cr_assert(l->calls->out == NULL);
+    buf_close(&long_one);
+    lab_free(lab);
+}
+
 /* A peer that keeps its session up and never answers: the asker is told after the longest time that a run may take, that it may
  * have been acted on; one that was asked later is given up later. */
 Test(calls, a_peer_that_never_answers_is_given_up)
