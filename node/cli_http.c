@@ -106,7 +106,7 @@ enum cli_exit cli_exchange(struct cli *c, const struct cli_request *request, str
     assert(request->method != NULL && request->path[0] == '/');
     *reply = (struct cli_reply){0};
     if (strlen(request->path) > 4096) {
-        cli_error("the request is too long");
+        cli_error("the path of the request would have %zu bytes and may have 4096: give a shorter name, or the id", strlen(request->path));
         return CLI_USAGE;
     }
     if (c->http == NULL) {

@@ -6,6 +6,7 @@
 #include "crdt/alloc.h"
 #include "crdt/limits.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,15 +72,12 @@ static enum cli_exit write_receipt(const struct cli *c, const json_t *root)
     const json_t *receipt = json_object_get(root, "receipt");
     if (path == NULL || !json_is_object(receipt))
         return CLI_OK;
+    errno = 0;
     FILE *file = fopen(path, "we");
-    if (file == NULL) {
-        cli_error("cannot write %s", path);
-        return CLI_FAILED;
-    }
-    bool ok = json_dumpf(receipt, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF;
-    ok = fclose(file) == 0 && ok;
+    bool ok = file != NULL && json_dumpf(receipt, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF;
+    ok = file != NULL && fclose(file) == 0 && ok;
     if (!ok)
-        cli_error("cannot write %s", path);
+        cli_error("cannot write %s: %s; `souk receipt ls` lists the receipt, which the node keeps", path, strerror(errno));
     return ok ? CLI_OK : CLI_FAILED;
 }
 

@@ -202,6 +202,7 @@ try 5 'there is no author key named "none" on this node; `souk key ls`' put mode
 try 3 'there is no author key named "none" on this node; `souk key ls`' token new --scope read --as none --dir "$work/1"
 try 4 'another key has this name; `souk key ls`' key new publisher --dir "$work/1"
 try 3 'nothing is deployed for "a/b c"; `souk deploy ls`' deploy rm 'a/b c' --dir "$work/1"
+try 2 'the path of the request would have 5[0-9]* bytes and may have 4096' get model "$(printf 'a%.0s' {1..5000})" --dir "$work/1"
 try 3 'there is no model or agent nothing here' invoke nothing --dir "$work/1"
 try 3 'no other node whose id starts with "zz"' invoke 'a/b c' --on zz --dir "$work/1"
 echo '{"comand":["cat"]}' >"$work/manifest"

@@ -263,6 +263,9 @@ printf '#!/\xff/sh\n' >"$work/tool"
 start 1 --peer "$(field 2 mesh)"
 not_text() { [[ $(on 1 deploy ls -o json | jq -r '.[0].detail') == "the first line of $work/tool, which names its interpreter, is not UTF-8" ]]; }
 await 10 "a program whose first line is no text" not_text
+on 3 invoke echo -d 1 --receipt /dev/null/x >"$work/out" 2>"$work/err"
+[[ $? == 1 && $(cat "$work/out") == 3 ]] || fail "a receipt that cannot be written: $(cat "$work/out" "$work/err")"
+grep -q 'cannot write /dev/null/x: Not a directory; `souk receipt ls`' "$work/err" || fail "why a receipt is not written: $(cat "$work/err")"
 
 say "a stop does not wait for what runs"
 deploy 3 echo --share --timeout 300 -- sleep 300 || fail "deploy on 3"
