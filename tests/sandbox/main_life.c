@@ -305,17 +305,22 @@ static void swapped_while_running(struct jailbed *bed, const char *dir)
     struct buf why = {0};
     struct sandbox_file exe;
     struct jail_result r;
-    const char *const lines[] = {"lines", "/", NULL};
+    const char *const lines[] = {"lines", "/gate/swapped", NULL};
+    const struct sandbox_mount mount = {.source = dir, .target = "/gate"};
     snprintf(path, sizeof path, "%s/other", dir);
     copy_file(bed->hostile.path, path);
     EXPECT(sandbox_file_open(path, &exe, &why) == ERR_OK, NULL);
     struct sandbox_spec spec = jailbed_spec(bed, lines);
     spec.exe = &exe;
+    spec.mounts = &mount;
+    spec.mounts_count = 1;
     const struct uv_pool_options options = {.spec = &spec};
     struct uv_pool *pool = jailbed_pool(bed, &options);
     jailbed_call(pool, (struct bytes){0}, 0, &r);
-    uv_run(&bed->loop, UV_RUN_NOWAIT); /* checked, and the order is sent */
+    while (r.chunk_count == 0 && !r.done)
+        uv_run(&bed->loop, UV_RUN_ONCE); /* it runs, and waits for the file */
     copy_file("/bin/true", path);
+    make_file(dir, "swapped");
     jailbed_wait(bed, &r);
     EXPECT(names_both(&r) && r.r.started, &r);
     EXPECT(bytes_eq(buf_view(&r.chunks), bytes_str("line 0\nline 1\nline 2\nline 3\nline 4\n")), &r);
