@@ -434,7 +434,7 @@ static uint64_t first_log(const struct rocks *r)
 static enum err check_log(struct rocks *r, struct buf *why)
 {
     uint64_t first = 0;
-    if (rocks_wal_check(r->path, first, NULL) == ERR_OK)
+    if (rocks_wal_check(r->path, 0, NULL) == ERR_OK)
         return ERR_OK;
     if (open_db(r, OPEN_READ, NULL) == ERR_OK) {
         first = first_log(r);

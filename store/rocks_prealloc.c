@@ -28,21 +28,21 @@ static bool has_room(const struct rocks_prealloc *p, size_t bytes)
     return p->fd >= 0 && p->left >= bytes && size_of(p->fd) == p->size;
 }
 
+/* -1: there is none. */
 static int open_newest(const char *path)
 {
     DIR *dir = opendir(path);
     uint64_t newest = 0, number;
-    int fd = -1;
+    char name[ROCKS_WAL_NAME_SIZE];
     const struct dirent *file;
-    while (dir != NULL && (file = readdir(dir)) != NULL) {
-        if (!rocks_wal_number(file->d_name, &number) || number < newest)
-            continue;
-        rocks_prealloc_close(&(struct rocks_prealloc){.fd = fd});
-        fd = openat(dirfd(dir), file->d_name, O_WRONLY | O_APPEND | O_CLOEXEC);
-        newest = number;
-    }
-    if (dir != NULL)
-        closedir(dir);
+    if (dir == NULL)
+        return -1;
+    while ((file = readdir(dir)) != NULL)
+        if (rocks_wal_number(file->d_name, &number) && number > newest)
+            newest = number;
+    rocks_wal_name(name, newest);
+    int fd = openat(dirfd(dir), name, O_WRONLY | O_APPEND | O_CLOEXEC);
+    closedir(dir);
     return fd;
 }
 
@@ -56,6 +56,7 @@ static void append_zeros(int fd)
 
 void rocks_prealloc_before(struct rocks_prealloc *p, const char *path, size_t bytes)
 {
+    assert(p->fd >= 0 || p->left == 0);
     bytes += RECORD_BYTES;
     if (bytes <= ROCKS_SMALL_COMMIT_BYTES && !has_room(p, bytes)) {
         rocks_prealloc_close(p);

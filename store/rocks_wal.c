@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BLOCK = 32768, HEADER = 7, COMMIT_HEADER = 12, NAME_SIZE = 32 };
+enum { BLOCK = 32768, HEADER = 7, COMMIT_HEADER = 12 };
 enum part { PART_WHOLE = 1, PART_FIRST = 2, PART_LAST = 4 };
 
 struct place {
@@ -68,7 +68,7 @@ static size_t record_at(const uint8_t *record, size_t room, enum part *part)
 static bool commit_at(const uint8_t *record, size_t room)
 {
     enum part part;
-    if (room < HEADER || record[6] > PART_FIRST)
+    if (room < HEADER || record[6] < PART_WHOLE || record[6] > PART_FIRST)
         return false;
     if (room < HEADER + COMMIT_HEADER)
         return record_at(record, room, &part) == room && part == PART_FIRST;
@@ -156,9 +156,9 @@ bool rocks_wal_number(const char *name, uint64_t *number)
     return end > name && name[0] >= '0' && name[0] <= '9' && strcmp(end, ".log") == 0 && *number < UINT64_MAX;
 }
 
-static void name_of(char out[NAME_SIZE], uint64_t number)
+void rocks_wal_name(char out[ROCKS_WAL_NAME_SIZE], uint64_t number)
 {
-    snprintf(out, NAME_SIZE, "%06llu.log", (unsigned long long)number); /* as RocksDB writes it */
+    snprintf(out, ROCKS_WAL_NAME_SIZE, "%06llu.log", (unsigned long long)number); /* as RocksDB writes it */
 }
 
 /* The log with the least number from *number on; false: none. */
@@ -176,8 +176,8 @@ static bool next_log(DIR *dir, uint64_t *number)
 
 static void say_place(struct buf *why, const char *path, const struct place *place)
 {
-    char name[NAME_SIZE];
-    name_of(name, place->number);
+    char name[ROCKS_WAL_NAME_SIZE];
+    rocks_wal_name(name, place->number);
     buf_printf(why, "Corruption: the record at byte %llu of %s/%s does not match its checksum, and later ones do",
                (unsigned long long)place->at, path, name);
 }
@@ -186,12 +186,12 @@ enum err rocks_wal_check(const char *path, uint64_t first, struct buf *why)
 {
     DIR *dir = opendir(path);
     struct wal w = {.number = first};
-    char name[NAME_SIZE];
+    char name[ROCKS_WAL_NAME_SIZE];
     bool found = false;
     if (dir == NULL)
         return ERR_OK;
     for (; !found && next_log(dir, &w.number); w.number++) {
-        name_of(name, w.number);
+        rocks_wal_name(name, w.number);
         int fd = openat(dirfd(dir), name, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
             continue;

@@ -20,6 +20,9 @@ SOUK_MUST_USE enum err rocks_wal_check(const char *path, uint64_t first, struct 
 /* True iff `name` is that of a log; its number then, a greater one for each later log. */
 bool rocks_wal_number(const char *name, uint64_t *number);
 
+#define ROCKS_WAL_NAME_SIZE 32
+void rocks_wal_name(char out[ROCKS_WAL_NAME_SIZE], uint64_t number);
+
 /* CRC-32C of A B, given that of A (0 for none) and the bytes of B: RocksDB's own function, or rocks_crc.c in its place. */
 uint32_t rocks_crc_extend(uint32_t sum, const char *data, size_t n) __asm__("_ZN7rocksdb6crc32c6ExtendEjPKcm");
 
