@@ -50,9 +50,9 @@ struct waiter {
 };
 struct waiter *backend_waiter(struct api_call *call); /* freed by backend_drain, or by the caller if the write was refused */
 
-/* Answer a call. `detail` may be NULL. */
 /* Appends to the detail why nobody signs this call. */
 void backend_not_signed(struct api_call *call);
+/* Answer a call. `detail` may be NULL. */
 void backend_fail(struct api_call *call, enum err e, const char *detail);
 void backend_ok(struct api_call *call);
 /* Runs work on a worker thread, its result is the call's; then answers the call. */

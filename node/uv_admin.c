@@ -163,8 +163,8 @@ static void make_token(struct server *s, struct api_call *call, const struct tok
     enum err err = tokens_new(&s->tokens, request, &s->rng, text, &token);
     if (err != ERR_OK) {
         server_refuse(call, err,
-               err == ERR_LIMIT ? "this node has as many tokens as it takes; remove some"
-                                : "a token's name has at most 64 bytes and no control characters");
+                      err == ERR_LIMIT ? "this node has as many tokens as it takes; remove some"
+                                       : "a token's name has at most 64 bytes and no control characters");
         return;
     }
     json_t *row = token_row(token);

@@ -554,9 +554,9 @@ void uv_blobs_admin_pull(struct server *s, struct api_call *call)
     }
     if (!good || twice || pulls >= BLOBS_PULLS) {
         server_refuse(call, !good ? ERR_INVALID : ERR_BUSY,
-               !good   ? "a blob is named by the 64 hex digits that `souk push` printed"
-               : twice ? "this blob is being fetched already"
-                       : "as many blobs as may be are being fetched; try again");
+                      !good   ? "a blob is named by the 64 hex digits that `souk push` printed"
+                      : twice ? "this blob is being fetched already"
+                              : "as many blobs as may be are being fetched; try again");
         return;
     }
     struct pull *p = mem_zalloc(sizeof *p);

@@ -513,7 +513,7 @@ void uv_deploys_admin_rm(struct server *s, struct api_call *call)
     json_decref(body);
     if (d == NULL || d->state == DEPLOY_OPENING) {
         server_refuse(call, d == NULL ? ERR_NOT_FOUND : ERR_BUSY,
-               d == NULL ? "; `souk deploy ls` lists what is" : "the deployment is still being opened; try again");
+                      d == NULL ? "; `souk deploy ls` lists what is" : "the deployment is still being opened; try again");
         return;
     }
     struct buf why = {0};
