@@ -82,9 +82,11 @@ Test(reach, a_dial_that_failed_is_tried_again_after_a_second)
 {
     struct lab *lab = lab_new(2, 4);
     lab_host(lab, 1)->listening = false;
-    reach_sees(lab, 1, 1, 2, "lost 1 0 unsent\n");
-    reach_sees(lab, 1, 2, 2, "lost 2 0 unsent\n");
-    reach_sees(lab, 1, 3, 2, "lost 3 0 unsent\n");
+    for (uint64_t call = 1; call <= 6; call++) {
+        char lost[32];
+        (void)snprintf(lost, sizeof lost, "lost %u 0 unsent\n", (unsigned)call);
+        reach_sees(lab, 1, call, 2, lost);
+    }
     cr_assert_eq(lab_host(lab, 0)->dials, 1);
     lab_run(lab, 60000); /* the book dials as well: its back-off is long by now */
     lab_host(lab, 1)->listening = true;
@@ -184,13 +186,19 @@ static bool ended(const struct wide *w, size_t host)
     return strstr(buf_cstr(&lab_host(w->lab, 0)->log), text) != NULL;
 }
 
+/* Host 0 has reached host 1, over a link that it does not need else. */
+static void wide_reached(struct wide *w, uint64_t seed)
+{
+    wide_open(w, 2, seed);
+    reach(w->lab, 1, 1, lab_host(w->lab, 1)->addr);
+    wide_run(w, 100);
+    saw(w->lab, 0, "reached 1 0\n");
+}
+
 Test(reach, a_link_that_is_not_used_any_more_is_let_go)
 {
     struct wide w;
-    wide_open(&w, 2, 8);
-    reach(w.lab, 1, 1, lab_host(w.lab, 1)->addr);
-    wide_run(&w, 100);
-    saw(w.lab, 0, "reached 1 0\n");
+    wide_reached(&w, 8);
     lab_event(w.lab, 0, (struct net_event){.kind = NET_CALL, .peer = lab_host(w.lab, 1)->identity.key, .call = 1,
                                            .bytes = bytes_str("slow")});
     wide_run(&w, 3 * NET_SETTLED_MS); /* the answer takes its time */
@@ -209,10 +217,7 @@ Test(reach, a_link_that_is_not_used_any_more_is_let_go)
 Test(reach, a_link_is_let_go_however_much_the_other_side_asks)
 {
     struct wide w;
-    wide_open(&w, 2, 11);
-    reach(w.lab, 1, 1, lab_host(w.lab, 1)->addr);
-    wide_run(&w, 100);
-    saw(w.lab, 0, "reached 1 0\n");
+    wide_reached(&w, 11);
     for (uint64_t call = 1; call <= 5 && !ended(&w, 1); call++) {
         lab_event(w.lab, 1, (struct net_event){.kind = NET_CALL, .peer = lab_host(w.lab, 0)->identity.key, .call = call,
                                                .bytes = bytes_str("x")});

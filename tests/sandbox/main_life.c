@@ -189,6 +189,17 @@ static void make_file(const char *dir, const char *name)
         exit(1);
 }
 
+/* Runs it until it has said its first line: it waits for a file then. */
+static struct uv_pool *run_to_gate(struct jailbed *bed, const struct sandbox_spec *spec, struct jail_result *r)
+{
+    const struct uv_pool_options options = {.spec = spec};
+    struct uv_pool *pool = jailbed_pool(bed, &options);
+    jailbed_call(pool, (struct bytes){0}, 0, r);
+    while (r->chunk_count == 0 && !r->done)
+        uv_run(&bed->loop, UV_RUN_ONCE);
+    return pool;
+}
+
 /* The first line is here while the program waits to say the others. */
 static void streamed(struct jailbed *bed, const char *dir)
 {
@@ -198,11 +209,7 @@ static void streamed(struct jailbed *bed, const char *dir)
     struct jail_result r;
     spec.mounts = &mount;
     spec.mounts_count = 1;
-    const struct uv_pool_options options = {.spec = &spec};
-    struct uv_pool *pool = jailbed_pool(bed, &options);
-    jailbed_call(pool, (struct bytes){0}, 0, &r);
-    while (r.chunk_count == 0 && !r.done)
-        uv_run(&bed->loop, UV_RUN_ONCE);
+    struct uv_pool *pool = run_to_gate(bed, &spec, &r);
     EXPECT(bytes_eq(buf_view(&r.chunks), bytes_str("line 0\n")), &r);
     make_file(dir, "open");
     jailbed_wait(bed, &r);
@@ -314,11 +321,7 @@ static void swapped_while_running(struct jailbed *bed, const char *dir)
     spec.exe = &exe;
     spec.mounts = &mount;
     spec.mounts_count = 1;
-    const struct uv_pool_options options = {.spec = &spec};
-    struct uv_pool *pool = jailbed_pool(bed, &options);
-    jailbed_call(pool, (struct bytes){0}, 0, &r);
-    while (r.chunk_count == 0 && !r.done)
-        uv_run(&bed->loop, UV_RUN_ONCE); /* it runs, and waits for the file */
+    struct uv_pool *pool = run_to_gate(bed, &spec, &r);
     copy_file("/bin/true", path);
     make_file(dir, "swapped");
     jailbed_wait(bed, &r);

@@ -52,6 +52,14 @@ static uint32_t rows_from_0(struct kv *kv)
     return i;
 }
 
+/* A start finds rows 0 to n - 1, and no other. */
+static void expect_rows(const char *dir, size_t n)
+{
+    struct kv *kv = open_kv(dir);
+    cr_assert_eq(rows_from_0(kv), n);
+    kv->ops->close(kv);
+}
+
 /* The newest log of the directory: its path and size. */
 static size_t newest_log(const char *dir, char path[400])
 {
@@ -85,9 +93,7 @@ Test(rocks_prealloc, small_commits_find_room)
     cr_assert_leq(changes, 4, "the log became longer %zu times in %zu commits", changes, commits);
     kv->ops->close(kv);
     cr_assert_lt(newest_log(dir, path), commits * (ROW + 100), "a clean stop leaves room behind");
-    kv = open_kv(dir);
-    cr_assert_eq(rows_from_0(kv), commits);
-    kv->ops->close(kv);
+    expect_rows(dir, commits);
     tmpdir_remove(dir);
 }
 
@@ -109,9 +115,7 @@ Test(rocks_prealloc, large_commits_get_none)
     cr_assert_eq(rows_from_0(kv), 23);
     cr_assert_eq(put(kv, 23, ROW), ERR_OK);
     kv->ops->close(kv);
-    kv = open_kv(dir);
-    cr_assert_eq(rows_from_0(kv), 24);
-    kv->ops->close(kv);
+    expect_rows(dir, 24);
     tmpdir_remove(dir);
 }
 
@@ -176,9 +180,7 @@ Test(rocks_prealloc, room_is_skipped_after_a_crash)
     tmpdir_new(dir, sizeof dir);
     uint32_t n = in_a_child(dir, ten_rows);
     cr_assert_geq(newest_log(dir, path), ROCKS_AHEAD_BYTES);
-    struct kv *kv = open_kv(dir);
-    cr_assert_eq(rows_from_0(kv), n);
-    kv->ops->close(kv);
+    expect_rows(dir, n);
     tmpdir_remove(dir);
 }
 
@@ -199,9 +201,7 @@ Test(rocks_prealloc, a_torn_commit_in_the_room_is_dropped)
     cr_assert_eq(rows_from_0(kv), 9);
     cr_assert_eq(put(kv, 9, ROW), ERR_OK);
     kv->ops->close(kv);
-    kv = open_kv(dir);
-    cr_assert_eq(rows_from_0(kv), 10);
-    kv->ops->close(kv);
+    expect_rows(dir, 10);
     tmpdir_remove(dir);
 }
 
